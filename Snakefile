@@ -1,0 +1,55 @@
+# Replication of Towards Monosemanticity: corpus -> model -> activations -> sae -> features -> studies -> exhibits -> claims.
+# Results lie in results/<run>/<stage>/, and the path of a dictionary is its name: results/laptop/sae/A/1.
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from replication.artifacts import Layout
+from replication.compute import wants_gpu
+from replication.config import ConfigError, resolve
+from replication.provenance import code
+
+min_version("9.27")
+
+
+# Config files are merged deeply, so the default is read only where no config was given.
+if "models" not in config:
+
+    configfile: Path(workflow.basedir, "config", "laptop.yaml")
+
+
+try:
+    config_ = resolve(config)
+except ConfigError as error:
+    raise WorkflowError(f"config: {error}") from None
+
+R = Layout(Path("results", config_.run))
+THREADS = config_.compute.threads
+GPU = int(wants_gpu(config_.compute))
+
+
+wildcard_constraints:
+    model="|".join(config_.models),
+    id="|".join(sorted({name.partition("/")[2] for name in config_.dictionaries})),
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        R.report(),
+        R.claims(),
+
+
+include: "rules/corpus.smk"
+include: "rules/model.smk"
+include: "rules/activations.smk"
+include: "rules/sae.smk"
+include: "rules/features.smk"
+include: "rules/studies.smk"
+include: "rules/exhibits.smk"
+include: "rules/claims.smk"

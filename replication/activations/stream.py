@@ -1,0 +1,105 @@
+"""Batches of shuffled vectors: blocks from disk, or recomputed from tokens as training asks for them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor
+
+from replication import artifacts
+from replication.activations.plan import Plan, plan
+from replication.config import Settings, UserError
+from replication.corpus.shards import read_tokens
+from replication.model.store import load
+from replication.model.transformer import Transformer
+
+FORWARD_TOKENS = {"cpu": 8_192, "cuda": 262_144}  # tokens of one forward pass: small keeps a CPU's cache warm, large fills a GPU
+DTYPES = {"float16": torch.float16, "float32": torch.float32}
+
+
+class Blocks(Protocol):
+    """Where a block's vectors come from."""
+
+    def __call__(self, block: int) -> Float[Tensor, "block d_in"]: ...
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The vectors of one model and site in their fixed random order."""
+
+    d_in: int
+    block: int
+    blocks: int
+    read: Blocks
+    device: torch.device
+
+    def batches(self, *, start: int, batch: int, steps: int) -> Iterator[Float[Tensor, "batch d_in"]]:
+        """`steps` batches in float32 from step `start` on. Raises UserError past the end: no vector is seen twice."""
+        if (start + steps) * batch > self.block * self.blocks:
+            raise UserError(f"{(start + steps) * batch} vectors are asked for, but the activations hold {self.block * self.blocks}, and none is seen twice; raise activations.vectors")
+        per_block, current, vectors = self.block // batch, -1, torch.empty(0)
+        for step in range(start, start + steps):
+            block, place = divmod(step, per_block)
+            if block != current:
+                current, vectors = block, self.read(block)
+            yield vectors[place * batch : (place + 1) * batch].to(self.device, torch.float32)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Blocks from disk, each compared with its checksum when it is opened."""
+
+    folder: Path
+
+    def __call__(self, block: int) -> Float[Tensor, "block d_in"]:
+        name = f"{artifacts.BLOCKS}/{block:05d}.safetensors"
+        artifacts.check(self.folder, name)
+        return artifacts.read_tensors(self.folder / name)["vectors"]
+
+
+@dataclass(frozen=True)
+class Recomputed:
+    """Blocks from tokens. What is stored is made by this too, so both give the same vectors."""
+
+    plan: Plan
+    transformer: Transformer
+    tokens: Int32[Tensor, "context n_ctx"]
+    site: str
+    dtype: torch.dtype
+    device: torch.device
+
+    @torch.no_grad()
+    def __call__(self, block: int) -> Float[Tensor, "block d_in"]:
+        contexts, positions, slots = (torch.from_numpy(part) for part in self.plan.vectors(block))
+        at_once = max(1, FORWARD_TOKENS[self.device.type] // self.plan.n_ctx)
+        out: Tensor | None = None
+        done = 0
+        for some, where in zip(contexts.split(at_once), positions.split(at_once), strict=True):
+            vectors = self.transformer.read(self.tokens[some].to(self.device), self.site)
+            picked = vectors.gather(1, where.to(self.device)[:, :, None].expand(-1, -1, vectors.shape[-1])).flatten(0, 1)
+            if out is None:
+                out = torch.empty(self.plan.block, picked.shape[1], dtype=self.dtype, device=self.device)
+            out[slots[done : done + len(picked)].to(self.device)] = picked.to(self.dtype)
+            done += len(picked)
+        assert out is not None
+        return out
+
+
+def recompute(settings: Settings, *, model_folder: Path, tokens: Path, device: torch.device) -> Recomputed:
+    """Blocks from tokens by a model's forward pass up to the site. Raises UserError when the text is too short."""
+    assert settings.activations and settings.model
+    text = read_tokens(tokens)
+    made = plan(settings.activations, contexts=len(text), n_ctx=text.shape[1], seed=settings.seed, stream=settings.model.stream)
+    return Recomputed(plan=made, transformer=load(model_folder, device), tokens=text, site=settings.activations.site,
+                      dtype=DTYPES[settings.activations.dtype], device=device)
+
+
+def open_stream(settings: Settings, *, model: Path, tokens: Path, folder: Path, device: torch.device) -> Stream:
+    """The stream that a config asks for. Raises ArtifactError when stored activations are missing or broken."""
+    artifacts.check(folder, artifacts.STATISTICS)
+    statistics = artifacts.read_json(folder / artifacts.STATISTICS)
+    read = Stored(folder) if statistics["storage"] == "stored" else recompute(settings, model_folder=model, tokens=tokens, device=device)
+    return Stream(d_in=statistics["d_in"], block=statistics["block"], blocks=statistics["blocks"], read=read, device=device)

@@ -1,0 +1,58 @@
+"""Training state between checkpoints: exact resume, or a refusal.
+
+The state lies outside every declared output of a rule, because Snakemake deletes the outputs of a failed job. It holds
+tensors, the step and the log so far; it needs no generator state, because every draw is made from seed, purpose and
+step. An `identity` (of settings and inputs) says whose state it is.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from replication.artifacts import CHECKPOINT, ArtifactError, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class Checkpoint:
+    """State after `step` steps: tensors by name, and the rows of the training log so far."""
+
+    step: int
+    tensors: dict[str, "torch.Tensor"]
+    rows: list[dict[str, Any]]
+
+
+def save(folder: Path, identity: str, *, step: int, tensors: Mapping[str, "torch.Tensor"], rows: list[dict[str, Any]]) -> None:
+    """Replace the checkpoint of `folder` in one atomic move."""
+    write_tensors(folder / CHECKPOINT, tensors, {"identity": identity, "step": str(step), "rows": json.dumps(rows)})
+
+
+def load(folder: Path, identity: str, device: str = "cpu") -> Checkpoint | None:
+    """The checkpoint of `folder`, or None where there is none.
+
+    Raises ArtifactError when it belongs to other settings or other inputs, or is truncated.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = file.metadata() or {}
+    except SafetensorError:
+        raise ArtifactError(f"{path} is truncated; delete {folder} to train from the start") from None
+    if found.get("identity") != identity:
+        raise ArtifactError(f"{path} was written with other settings or from other inputs; delete {folder} to train from the start, or restore the settings to resume")
+    return Checkpoint(step=int(found["step"]), tensors=read_tensors(path, device), rows=json.loads(found["rows"]))
+
+
+def clear(folder: Path) -> None:
+    """Remove the checkpoint of a training that has ended."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

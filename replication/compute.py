@@ -1,0 +1,31 @@
+"""Where a computation runs: device and threads, set in the program and nowhere else."""
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from replication.config import Compute, ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def limit_threads(threads: int) -> None:
+    """Tell the numeric libraries how many threads to use; must run before they are first imported."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def wants_gpu(compute: Compute) -> bool:
+    """Whether jobs should claim a GPU of the scheduler; looks for a driver, because importing torch takes seconds."""
+    return compute.device == "cuda" or (compute.device == "auto" and shutil.which("nvidia-smi") is not None)
+
+
+def device(compute: Compute) -> "torch.device":
+    """The torch device that a config asks for. Raises ConfigError when it asks for a GPU and there is none."""
+    import torch
+
+    torch.set_num_threads(compute.threads)
+    if compute.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("compute.device is 'cuda', but torch sees no GPU here; use 'auto' or 'cpu', or install a CUDA build of torch (see README)")
+    return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")

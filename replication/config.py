@@ -1,0 +1,436 @@
+"""What to run: one frozen dataclass per stage, a sentence per field, and validation that names the remedy.
+
+A config file has a section per stage. `model` and `sae` hold the settings that all models and dictionaries share;
+`models` and `dictionaries` list them by id, with what differs. Defaults are the paper's values where the paper says
+them. A rule gets only the sections that it uses (`Settings`), as JSON, so that it reruns when they change and not else.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+ID = re.compile(r"[a-z0-9_-]+")
+MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post")
+ZERO_OR_MORE, ABOVE_ZERO = (0, None), (1e-300, None)
+
+
+class UserError(Exception):
+    """A mistake in what was given to the program: one sentence that names the thing and the remedy."""
+
+
+class ConfigError(UserError):
+    """A config that cannot be run."""
+
+
+def setting(doc: str, *, default: Any = dataclasses.MISSING, within: tuple[float | None, float | None] | None = None) -> Any:
+    """A config field with its sentence and, for numbers, the closed interval of allowed values."""
+    return field(default=default, metadata={"doc": doc, "within": within})
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where a computation runs; never changes what is computed, up to rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = setting("`auto` takes a GPU when there is one.", default="auto")
+    threads: int = setting("CPU threads of one computation; fixed here so that `--cores` never changes a bit.", default=1, within=(1, 256))
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The text, its tokenizer and its split."""
+
+    source: Literal["installed", "hub", "local"] = setting("`installed`: text of the locked packages, no network; `hub`: a dataset of the Hugging Face Hub, streamed; `local`: files.", default="installed")
+    name: str = setting("`hub` only: the dataset, such as monology/pile-uncopyrighted.", default="")
+    subset: str = setting("`hub` only: the configuration of the dataset, empty for the default one.", default="")
+    split: str = setting("`hub` only: the split.", default="train")
+    paths: tuple[str, ...] = setting("`local` only: files or folders of .jsonl, .jsonl.xz, .txt, .md, .parquet.", default=())
+    text_field: str = setting("Column or key that holds the text.", default="text")
+    max_bytes: int = setting("UTF-8 bytes of text that are used.", default=100_000_000, within=(1, None))
+    holdout: float = setting("Share of documents, by content hash, that no model or dictionary is trained on.", default=0.02, within=(0.0, 0.5))
+    tokenizer: str = setting("`train` (byte-level BPE on this corpus), a name on the Hub, or a path of a tokenizer.json.", default="train")
+    d_vocab: int = setting("Vocabulary of a trained tokenizer; the paper's has 65,536.", default=65_536, within=(258, 1_000_000))
+    tokenizer_bytes: int = setting("UTF-8 bytes of text, spread over the corpus, that the tokenizer is trained on.", default=20_000_000, within=(1, None))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A one-layer transformer and its training."""
+
+    d_model: int = setting("Width of the residual stream.", default=128, within=(1, None))
+    d_mlp: int = setting("Neurons of the MLP.", default=512, within=(1, None))
+    n_heads: int = setting("Attention heads (ours: the paper does not say).", default=4, within=(1, None))
+    n_ctx: int = setting("Tokens of a context (ours).", default=1024, within=(2, None))
+    act_fn: Literal["relu", "gelu"] = setting("Activation function of the MLP.", default="relu")
+    tokens: int = setting("Tokens of training; the paper's models see 100 billion.", default=100_000_000_000, within=(1, None))
+    batch: int = setting("Contexts in a step (ours).", default=256, within=(1, None))
+    lr: float = setting("Peak learning rate of Adam (ours).", default=1e-3, within=ABOVE_ZERO)
+    schedule: Literal["cosine", "constant"] = setting("Course of the learning rate after the warm-up (ours).", default="cosine")
+    lr_warmup: float = setting("Share of the run over which the learning rate rises linearly (ours).", default=0.01, within=(0.0, 1.0))
+    beta1: float = setting("Adam's first decay.", default=0.9, within=(0.0, 0.9999))
+    beta2: float = setting("Adam's second decay.", default=0.99, within=(0.0, 0.99999))
+    grad_clip: float = setting("Largest norm of the whole gradient (ours); 0 does not clip.", default=1.0, within=ZERO_OR_MORE)
+    head_chunk: int = setting("Tokens whose logits exist at one time.", default=512, within=(1, None))
+    validation_contexts: int = setting("Held-out contexts of the validation loss.", default=512, within=(1, None))
+    validate_every: int = setting("Steps between validations.", default=200, within=(1, None))
+    checkpoint_every: int = setting("Steps between checkpoints.", default=500, within=(1, None))
+    seed: int = setting("Seed of start and data order; A has 0, B has 1.", default=0, within=(0, 999))
+    stream: int = setting("Which of the disjoint halves of the contexts its dictionaries see; A's and B's differ, as in the paper.", default=0, within=(0, 1))
+    shuffle_of: str = setting("Not trained: this model with the entries of each weight matrix shuffled (the paper's control).", default="")
+
+
+@dataclass(frozen=True)
+class Activations:
+    """The vectors that dictionaries are trained on."""
+
+    site: str = setting(f"Where a vector is read: {', '.join(SITES)}; the paper's is mlp_act, after the ReLU.", default="mlp_act")
+    vectors: int = setting("Vectors that are stored, or that a stream can give.", default=10_000_000_000, within=(1, None))
+    per_context: int = setting("Tokens sampled from each context.", default=250, within=(1, None))
+    storage: Literal["stored", "streamed"] = setting("`stored` on disk, or `streamed`: recomputed from tokens as training asks; the batches are the same.", default="streamed")
+    block: int = setting("Vectors of one shuffle block: a shard on disk, or the buffer of a stream.", default=1_048_576, within=(1, None))
+    dtype: Literal["float16", "float32"] = setting("Number format on the way to the dictionary.", default="float16")
+
+
+@dataclass(frozen=True)
+class Sae:
+    """A sparse autoencoder and its training."""
+
+    d_sae: int = setting("Features.", within=(1, None))
+    l1: float = setting("Coefficient of the summed L1 beside a squared error that is a mean over vector elements.", default=0.004, within=ZERO_OR_MORE)
+    lr: float = setting("Constant learning rate of Adam (ours: the paper gives no value).", default=1e-4, within=ABOVE_ZERO)
+    batch: int = setting("Vectors in a step.", default=8192, within=(1, None))
+    vectors: int = setting("Vectors of the whole training, none seen twice.", default=8_192_000_000, within=(1, None))
+    beta1: float = setting("Adam's first decay.", default=0.9, within=(0.0, 0.9999))
+    beta2: float = setting("Adam's second decay.", default=0.999, within=(0.0, 0.99999))
+    init: Literal["kaiming", "transpose"] = setting("Start of the encoder: the paper's Kaiming uniform, or the decoder's transpose (ours, for short runs).", default="kaiming")
+    l1_warmup: float = setting("Share of the run over which l1 rises linearly; 0 in the paper (ours, for short runs).", default=0.0, within=(0.0, 1.0))
+    resamplings: int = setting("How often dead features are resampled; 0 never.", default=4, within=(0, 100))
+    min_window: int = setting("Fewest vectors over which a feature must be silent to count as dead (ours, for short runs).", default=1_000_000, within=(1, None))
+    resample_inputs: int = setting("Random inputs whose loss decides what dead features become.", default=819_200, within=(1, None))
+    median_vectors: int = setting("Vectors whose geometric median starts b_dec (ours).", default=65_536, within=(1, None))
+    step: Literal["auto", "dense", "sparse"] = setting("How gradients are computed; the result is the same to rounding, `auto` goes by the share of fired pairs.", default="auto")
+    log_every: int = setting("Steps between rows of the training log.", default=50, within=(1, None))
+    checkpoint_every: int = setting("Steps between checkpoints.", default=500, within=(1, None))
+    seed: int = setting("Seed of start and resampling.", default=0, within=(0, 999))
+    replicates: int = setting("Fits that differ in the seed only: this one and `<id>-r1`, `<id>-r2`, ...", default=1, within=(1, 99))
+
+
+@dataclass(frozen=True)
+class Features:
+    """The one pass over evaluation tokens, and what is kept of it."""
+
+    contexts: int = setting("Held-out contexts of the evaluation set, shared by the whole run.", default=40_000, within=(2, None))
+    shard_contexts: int = setting("Contexts of one shard of the evaluation matrix.", default=512, within=(1, None))
+    window: int = setting("Tokens on each side in an example.", default=4, within=(0, None))
+    rare_token: int = setting("Tokens seen fewer times than this in the training text are left out of logit weights (ours).", default=10, within=ZERO_OR_MORE)
+
+
+@dataclass(frozen=True)
+class Studies:
+    """What the studies compare."""
+
+    bootstrap: int = setting("Resamples behind a 95 % interval.", default=1000, within=(10, None))
+    main: str = setting("The dictionary that stands for the paper's A/1.", default="A/1")
+    twin: str = setting("The same dictionary on the other seed's model.", default="B/1")
+
+
+SECTIONS: dict[str, type] = {"compute": Compute, "corpus": Corpus, "model": Model, "activations": Activations, "sae": Sae, "features": Features, "studies": Studies}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run, resolved: every model and dictionary with all of its settings."""
+
+    run: str
+    seed: int
+    compute: Compute
+    corpus: Corpus
+    activations: Activations
+    features: Features
+    studies: Studies
+    models: Mapping[str, Model]
+    dictionaries: Mapping[str, Sae]
+
+    def hash(self) -> str:
+        """Twelve hex digits that change when any setting other than where it runs changes."""
+        content = {name: value for name, value in to_dict(self).items() if name != "compute"}
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
+
+    def trained_models(self) -> list[str]:
+        """Ids of models that are trained, not shuffled copies."""
+        return [name for name, model in self.models.items() if not model.shuffle_of]
+
+    def settings(self, *sections: str, model: str = "", dictionary: str = "") -> "Settings":
+        """The slice of this config that one rule uses; `model` and `dictionary` name the entry of their sections."""
+        parts: dict[str, Any] = {name: getattr(self, name) for name in sections if name not in ("model", "sae")}
+        if model:
+            parts["model"] = self.models[model]
+        if dictionary:
+            parts["sae"] = self.dictionaries[dictionary]
+        return Settings(run=self.run, seed=self.seed, **parts)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sections of a config as a rule's parameter. A section that the rule did not ask for is None."""
+
+    run: str
+    seed: int
+    compute: Compute | None = None
+    corpus: Corpus | None = None
+    model: Model | None = None
+    activations: Activations | None = None
+    sae: Sae | None = None
+    features: Features | None = None
+    studies: Studies | None = None
+
+    def seed_of(self, section: Literal["model", "sae"]) -> int:
+        """The seed of a model or dictionary inside this run: distinct for every pair of run seed and own seed."""
+        return 1000 * self.seed + getattr(self, section).seed
+
+    def json(self) -> str:
+        """Canonical JSON, the form in which a rule hands settings to the command line."""
+        return canonical_json({name: value for name, value in to_dict(self).items() if value is not None})
+
+    @staticmethod
+    def parse(text: str) -> "Settings":
+        """Back from `json()`. Raises ConfigError on anything that is not a settings object."""
+        try:
+            raw = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"--settings is not JSON ({error.msg}); copy the command from `snakemake -n -p`") from None
+        if not isinstance(raw, dict):
+            raise ConfigError("--settings is not a JSON object; copy the command from `snakemake -n -p`")
+        sections = {name: build(SECTIONS[name], value, name) for name, value in raw.items() if name in SECTIONS}
+        rest = {name: value for name, value in raw.items() if name not in SECTIONS}
+        if set(rest) != {"run", "seed"}:
+            raise ConfigError(f"--settings needs run, seed and sections ({', '.join(SECTIONS)}); copy the command from `snakemake -n -p`")
+        return Settings(**rest, **sections)
+
+    def hash(self) -> str:
+        """Twelve hex digits of what was asked for, without where it runs."""
+        return hashlib.sha256(dataclasses.replace(self, compute=None).json().encode()).hexdigest()[:12]
+
+
+def to_dict(value: Any) -> Any:
+    """Dataclasses, mappings and tuples as plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_dict(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_dict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_dict(item) for item in value]
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """One spelling per content: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def nearest(word: str, allowed: typing.Iterable[str]) -> str:
+    """A hint for a misspelt word: the nearest allowed one, or all of them."""
+    choices = sorted(allowed)
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    return f"did you mean '{close[0]}'?" if close else f"allowed: {', '.join(choices)}"
+
+
+def build(section: type, raw: Any, where: str) -> Any:
+    """A dataclass from a mapping. Raises ConfigError that names the key, the value and what is allowed."""
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where} must be a mapping of settings, but is {raw!r}")
+    known = {f.name: f for f in fields(section)}
+    for key in raw:
+        if key not in known:
+            raise ConfigError(f"{where}.{key} is not a setting; {nearest(str(key), known)}")
+    hints = typing.get_type_hints(section)
+    values = {key: checked(raw[key], hints[key], known[key].metadata.get("within"), f"{where}.{key}") for key in raw}
+    for name, f in known.items():
+        if name not in values and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING:
+            raise ConfigError(f"{where}.{name} is missing: {f.metadata['doc']}")
+    return section(**values)
+
+
+def checked(value: Any, hint: Any, within: tuple[float | None, float | None] | None, where: str) -> Any:
+    """One value of the right type and inside its bounds, or a ConfigError."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        choices = typing.get_args(hint)
+        if value not in choices:
+            raise ConfigError(f"{where} is {value!r}; {nearest(str(value), choices)}")
+        return value
+    if origin is tuple:
+        if isinstance(value, str) or not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{where} is {value!r}, but must be a list of texts")
+        return tuple(value)
+    if hint is float and isinstance(value, str):  # YAML reads 1e-3 as a text, and 1.0e-3 as a number
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
+        names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+        raise ConfigError(f"{where} is {value!r}, but must be {names[hint]}")
+    if within is not None:
+        low, high = within
+        if value != value or (low is not None and value < low) or (high is not None and value > high):
+            limits = " and ".join(text for text in (
+                "" if low is None else ("above 0" if within is ABOVE_ZERO else f"at least {low:g}"), "" if high is None else f"at most {high:g}") if text)
+            raise ConfigError(f"{where} is {value!r}, but must be {limits}")
+    return value
+
+
+def resolve(raw: Mapping[str, Any]) -> Config:
+    """A run from the mapping that a config file holds. Raises ConfigError."""
+    known = {"run", "seed", "compute", "corpus", "model", "models", "activations", "sae", "dictionaries", "features", "studies"}
+    for key in raw:
+        if key not in known:
+            raise ConfigError(f"{key} is not a section of the config; {nearest(str(key), known)}")
+    run = checked(raw.get("run", ""), str, None, "run")
+    if not ID.fullmatch(run):
+        raise ConfigError(f"run is {run!r}, but must be made of a-z, 0-9, _ and -, because it names a folder under results/")
+    seed = checked(raw.get("seed", 0), int, (0, 999), "seed")
+    models = {name: build(Model, {**_mapping(raw, "model"), **_entry(entry, f"models.{name}")}, f"models.{name}") for name, entry in _mapping(raw, "models").items()}
+    dictionaries: dict[str, Sae] = {}
+    for name, entry in _mapping(raw, "dictionaries").items():
+        sae = build(Sae, {**_mapping(raw, "sae"), **_entry(entry, f"dictionaries.{name}")}, f"dictionaries.{name}")
+        for replicate in range(sae.replicates):
+            suffix = f"-r{replicate}" if replicate else ""
+            dictionaries[name + suffix] = dataclasses.replace(sae, seed=sae.seed + replicate, replicates=1)
+    config = Config(
+        run=run, seed=seed, models=models, dictionaries=dictionaries,
+        **{name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "studies")},
+    )
+    _check_corpus(config.corpus)
+    _check_models(config)
+    _check_dictionaries(config)
+    return config
+
+
+def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = raw.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{key} must be a mapping of settings, but is {value!r}")
+    return value
+
+
+def _entry(value: Any, where: str) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where} must be a mapping of settings, but is {value!r}")
+    return value
+
+
+def _check_corpus(corpus: Corpus) -> None:
+    if corpus.source == "hub" and not corpus.name:
+        raise ConfigError("corpus.name is missing: source 'hub' needs the name of a dataset, such as monology/pile-uncopyrighted")
+    if corpus.source == "local" and not corpus.paths:
+        raise ConfigError("corpus.paths is missing: source 'local' needs files or folders")
+
+
+def _check_models(config: Config) -> None:
+    if not config.trained_models():
+        raise ConfigError("models lists no trained model; add one such as `A: {seed: 0}`")
+    for name, model in config.models.items():
+        if not MODEL_ID.fullmatch(name):
+            raise ConfigError(f"models.{name}: an id begins with a letter and holds letters, digits, _ and - only")
+        if model.d_model % model.n_heads:
+            raise ConfigError(f"models.{name}.n_heads is {model.n_heads}, but must divide d_model, {model.d_model}")
+        if model.shuffle_of and model.shuffle_of not in config.trained_models():
+            raise ConfigError(f"models.{name}.shuffle_of is {model.shuffle_of!r}, not a trained model; {nearest(model.shuffle_of, config.trained_models())}")
+        if config.activations.per_context > model.n_ctx:
+            raise ConfigError(f"activations.per_context is {config.activations.per_context}, but a context of models.{name} has n_ctx {model.n_ctx} tokens")
+    if len({model.n_ctx for model in config.models.values()}) > 1:
+        raise ConfigError("models differ in n_ctx, but the run shares one set of evaluation contexts; give them the same")
+    if config.activations.site not in SITES:
+        raise ConfigError(f"activations.site is {config.activations.site!r}, which does not exist; {nearest(config.activations.site, SITES)}")
+    if config.activations.block % config.activations.per_context:
+        raise ConfigError(f"activations.block is {config.activations.block}, but must be a multiple of per_context, {config.activations.per_context}")
+
+
+def _check_dictionaries(config: Config) -> None:
+    if not config.dictionaries:
+        raise ConfigError("dictionaries is empty; add one such as `A/1: {d_sae: 4096}`")
+    for name, sae in config.dictionaries.items():
+        model, slash, short = name.partition("/")
+        if not slash or not ID.fullmatch(short) or short == "neurons":
+            raise ConfigError(f"dictionaries.{name}: a name is model/id, such as A/1, and an id is made of a-z, 0-9, _ and - (neurons is taken)")
+        if model not in config.models:
+            raise ConfigError(f"dictionaries.{name} belongs to model {model!r}, which models does not list; {nearest(model, config.models)}")
+        if config.activations.block % sae.batch:
+            raise ConfigError(f"dictionaries.{name}.batch is {sae.batch}, but must divide activations.block, {config.activations.block}")
+        if sae.vectors > config.activations.vectors:
+            raise ConfigError(f"dictionaries.{name}.vectors is {sae.vectors}, but activations.vectors gives only {config.activations.vectors}, and none is seen twice")
+        steps = sae.vectors // sae.batch
+        if steps < 1:
+            raise ConfigError(f"dictionaries.{name}.vectors is {sae.vectors}, less than one batch of {sae.batch}")
+        schedule = resampling_steps(sae)
+        if schedule and schedule[-1] > 0.7 * steps:
+            raise ConfigError(
+                f"dictionaries.{name}: the last of {sae.resamplings} resamplings would fall at step {schedule[-1]} of {steps}, after 70 % of the run; "
+                "lower min_window or resamplings, or raise vectors")
+    for role in ("main", "twin"):
+        name = getattr(config.studies, role)
+        if name not in config.dictionaries:
+            raise ConfigError(f"studies.{role} is {name!r}, which dictionaries does not list; {nearest(name, config.dictionaries)}")
+
+
+def resampling_window(sae: Sae) -> int:
+    """Steps over which a silent feature counts as dead: 1.25 % of the run (12,500 of 1,000,000), at least `min_window` vectors."""
+    steps = sae.vectors // sae.batch
+    return max(round(0.0125 * steps), -(-sae.min_window // sae.batch))
+
+
+def resampling_steps(sae: Sae) -> tuple[int, ...]:
+    """Steps after which dead features are resampled: every 2.5 % of the run (25,000 of 1,000,000), at least a window apart."""
+    steps = sae.vectors // sae.batch
+    spacing = max(round(0.025 * steps), resampling_window(sae))
+    return tuple(spacing * k for k in range(1, sae.resamplings + 1))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A config file as a mapping. Raises ConfigError."""
+    import yaml
+
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; the configs that come with the project are in config/") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} is not a YAML file ({' '.join(str(error).split())})") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} is not a mapping of sections; see config/smoke.yaml for the shape")
+    return raw
+
+
+def load(path: Path) -> Config:
+    """The run that a config file describes. Raises ConfigError."""
+    return resolve(read_yaml(path))
+
+
+def explain() -> str:
+    """Every section and setting with type, default and sentence, as Markdown-like text."""
+    lines = ["run: name of the run, the folder under results/", "seed: seed of the whole run, 0 by default",
+             "models: id -> what differs from `model`", "dictionaries: model/id -> what differs from `sae`"]
+    for name, section in SECTIONS.items():
+        lines.append(f"\n{name}: {(section.__doc__ or '').splitlines()[0]}")
+        hints = typing.get_type_hints(section)
+        for f in fields(section):
+            hint = hints[f.name]
+            kind = " | ".join(typing.get_args(hint)) if typing.get_origin(hint) is Literal else getattr(hint, "__name__", str(hint))
+            if isinstance(hint, types.GenericAlias):
+                kind = "list of texts"
+            default = "required" if f.default is dataclasses.MISSING else f"default {f.default!r}"
+            lines.append(f"  {f.name} ({kind}, {default}): {f.metadata['doc']}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Text to tokens: documents, tokenizer, contexts of tokens, unigram counts, and a held-out split by document."""

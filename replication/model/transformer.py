@@ -1,0 +1,210 @@
+"""The paper's one-layer transformer: attention, then an MLP, with a place to read or replace each vector on the way.
+
+    resid_mid    = embed(tokens) + attention(ln1(embed(tokens)))     the stream before the MLP
+    mlp_act      = relu(ln2(resid_mid) W_in + b_in)                  what the paper's dictionaries decompose
+    mlp_out      = mlp_act W_out + b_out                             the update written to the stream
+    resid_post   = resid_mid + mlp_out                               the stream after the update
+    logits       = ln_final(resid_post) W_U + b_U
+
+Parameters have TransformerLens's names and shapes, so that a state dict of one is a state dict of the other.
+Pre-layer-norm, learned positions, biases, GPT-2's layer norm (eps 1e-5). Source: paper, "Problem Setup" and appendix
+on the transformer (one layer, ReLU, width of the MLP four times the stream); the rest is ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from replication.config import SITES, Model, UserError, nearest
+from replication.randomness import Seed, generator
+
+EPS = 1e-5
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu}
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The numbers that fix every shape; the content of `architecture.json`."""
+
+    d_model: int
+    d_mlp: int
+    n_heads: int
+    n_ctx: int
+    act_fn: str
+    d_vocab: int
+
+    @staticmethod
+    def of(model: Model, d_vocab: int) -> "Architecture":
+        """The architecture that the settings ask for, at the vocabulary that the tokenizer turned out to have."""
+        return Architecture(model.d_model, model.d_mlp, model.n_heads, model.n_ctx, model.act_fn, d_vocab)
+
+    @property
+    def d_head(self) -> int:
+        """Width of one head."""
+        return self.d_model // self.n_heads
+
+
+class LayerNorm(nn.Module):
+    """Layer norm with weight `w` and bias `b`, over the last axis."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
+        """Centre, scale to unit variance, then scale and shift."""
+        return F.layer_norm(x, self.w.shape, self.w, self.b, EPS)
+
+
+class Attention(nn.Module):
+    """Causal self-attention; a head's matrices are one slice along the first axis."""
+
+    def __init__(self, n_heads: int, d_model: int, d_head: int) -> None:
+        super().__init__()
+        for name in "QKV":
+            setattr(self, f"W_{name}", nn.Parameter(torch.empty(n_heads, d_model, d_head)))
+            setattr(self, f"b_{name}", nn.Parameter(torch.zeros(n_heads, d_head)))
+        self.W_O, self.b_O = nn.Parameter(torch.empty(n_heads, d_head, d_model)), nn.Parameter(torch.zeros(d_model))
+
+    def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
+        """What the heads write, summed, with the output bias."""
+        n_heads, d_head, d_model = self.W_O.shape
+        W = torch.cat((self.W_Q, self.W_K, self.W_V)).transpose(0, 1).flatten(1)  # [d_model, 3 * n_heads * d_head]
+        b = torch.cat((self.b_Q, self.b_K, self.b_V)).flatten()
+        q, k, v = F.linear(x, W.T, b).unflatten(-1, (3, n_heads, d_head)).permute(2, 0, 3, 1, 4)  # each [batch, n_heads, pos, d_head]
+        z = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return F.linear(z.transpose(1, 2).flatten(2), self.W_O.view(-1, d_model).T, self.b_O)
+
+
+class MLP(nn.Module):
+    """The layer whose activations are decomposed."""
+
+    def __init__(self, d_model: int, d_mlp: int, act_fn: str) -> None:
+        super().__init__()
+        self.W_in, self.b_in = nn.Parameter(torch.empty(d_model, d_mlp)), nn.Parameter(torch.zeros(d_mlp))
+        self.W_out, self.b_out = nn.Parameter(torch.empty(d_mlp, d_model)), nn.Parameter(torch.zeros(d_model))
+        self.act_fn = ACTIVATIONS[act_fn]
+
+
+class Block(nn.Module):
+    """Attention and MLP, each behind its layer norm."""
+
+    def __init__(self, shape: Architecture) -> None:
+        super().__init__()
+        self.ln1, self.ln2 = LayerNorm(shape.d_model), LayerNorm(shape.d_model)
+        self.attn = Attention(shape.n_heads, shape.d_model, shape.d_head)
+        self.mlp = MLP(shape.d_model, shape.d_mlp, shape.act_fn)
+
+
+class Transformer(nn.Module):
+    """A one-layer transformer whose matrices are uninitialised: call `initialise`, or load a state dict."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        shape = self.architecture = architecture
+        self.embed = nn.ParameterDict({"W_E": nn.Parameter(torch.empty(shape.d_vocab, shape.d_model))})
+        self.pos_embed = nn.ParameterDict({"W_pos": nn.Parameter(torch.empty(shape.n_ctx, shape.d_model))})
+        self.blocks = nn.ModuleList([Block(shape)])
+        self.ln_final = LayerNorm(shape.d_model)
+        self.unembed = nn.ParameterDict({
+            "W_U": nn.Parameter(torch.empty(shape.d_model, shape.d_vocab)), "b_U": nn.Parameter(torch.zeros(shape.d_vocab))})
+
+    @property
+    def block(self) -> Any:
+        """The only layer."""
+        return self.blocks[0]
+
+    @torch.no_grad()
+    def initialise(self, seed: Seed) -> "Transformer":
+        """Draw every matrix from a normal distribution by name; biases are 0 and layer norms 1 already. Source: ours.
+
+        Tables have GPT-2's deviation of 0.02. Inner matrices have 1 / sqrt(their inputs), because 0.02 suits a width of some
+        thousands and starves a narrow stream.
+        """
+        draws = generator(seed, "model.init")
+        for name, parameter in self.named_parameters():
+            if parameter.dim() > 1:
+                table = name.startswith(("embed", "pos_embed", "unembed"))
+                inputs = parameter.shape[:-1].numel() if name.endswith("W_O") else parameter.shape[-2]
+                deviation = 0.02 if table else inputs**-0.5
+                parameter.copy_(torch.from_numpy(draws.standard_normal(parameter.shape, dtype=np.float32) * np.float32(deviation)))
+        return self
+
+    def resid_mid(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream before the MLP."""
+        x = F.embedding(tokens, self.embed["W_E"]) + self.pos_embed["W_pos"][: tokens.shape[1]]
+        return x + self.block.attn(self.block.ln1(x))
+
+    def mlp_act(self, resid_mid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_mlp"]:
+        """Activations of the MLP's neurons, after the nonlinearity."""
+        mlp = self.block.mlp
+        return mlp.act_fn(F.linear(self.block.ln2(resid_mid), mlp.W_in.T, mlp.b_in))
+
+    def mlp_out(self, mlp_act: Float[Tensor, "*batch d_mlp"]) -> Float[Tensor, "*batch d_model"]:
+        """The MLP's update of the stream, with its bias."""
+        mlp = self.block.mlp
+        return F.linear(mlp_act, mlp.W_out.T, mlp.b_out)
+
+    def resid_post(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
+        """The residual stream after the MLP."""
+        mid = self.resid_mid(tokens)
+        return mid + self.mlp_out(self.mlp_act(mid))
+
+    def final(self, resid_post: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
+        """The stream as the unembedding sees it: after the last layer norm."""
+        return self.ln_final(resid_post)
+
+    def logits(self, resid_post: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_vocab"]:
+        """Logits of the next token; for many tokens take `replication.model.head`, which never holds them whole."""
+        return F.linear(self.final(resid_post), self.unembed["W_U"].T, self.unembed["b_U"])
+
+    def forward(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_vocab"]:
+        """Logits of the next token at every position."""
+        return self.logits(self.resid_post(tokens))
+
+    def read(self, tokens: Int[Tensor, "batch pos"], site: str) -> Float[Tensor, "batch pos d_in"]:
+        """The vectors at a site of `config.SITES`. Raises UserError for another name."""
+        mid = self.resid_mid(tokens)
+        match site:
+            case "resid_mid":
+                return mid
+            case "mlp_act":
+                return self.mlp_act(mid)
+            case "mlp_out":
+                return self.mlp_out(self.mlp_act(mid))
+            case "resid_post":
+                return mid + self.mlp_out(self.mlp_act(mid))
+        raise _no_such(site)
+
+    def splice(self, tokens: Int[Tensor, "batch pos"], site: str, vectors: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_model"]:
+        """The stream after the MLP when the vectors at a site are `vectors` instead; what lies before it stays as it was.
+
+        Raises UserError for a site that does not exist.
+        """
+        match site:
+            case "resid_mid":
+                return vectors + self.mlp_out(self.mlp_act(vectors))
+            case "mlp_act":
+                return self.resid_mid(tokens) + self.mlp_out(vectors)
+            case "mlp_out":
+                return self.resid_mid(tokens) + vectors
+            case "resid_post":
+                return vectors
+        raise _no_such(site)
+
+
+def width(architecture: Architecture, site: str) -> int:
+    """Elements of a vector at a site (`d_in`). Raises UserError for a site that does not exist."""
+    if site not in SITES:
+        raise _no_such(site)
+    return architecture.d_mlp if site == "mlp_act" else architecture.d_model
+
+
+def _no_such(site: str) -> UserError:
+    return UserError(f"site {site!r} does not exist; {nearest(site, SITES)}")

@@ -1,0 +1,100 @@
+"""A dictionary: four tensors, and what they do to a vector."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from replication import artifacts
+from replication.config import Sae
+from replication.randomness import generator
+
+SAELENS_VERSION = "6.54.12"  # the release whose format `cfg.json` follows
+SAELENS_HOOKS = {"resid_mid": "blocks.0.hook_resid_mid", "mlp_act": "blocks.0.mlp.hook_post", "mlp_out": "blocks.0.hook_mlp_out", "resid_post": "blocks.0.hook_resid_post"}
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """``f = relu(W_enc' (x - b_dec) + b_enc)`` and ``xhat = W_dec' f + b_dec`` (appendix of the paper, autoencoder architecture).
+
+    `b_dec` is tied: it is taken off before the encoder and put back after the decoder. Rows of `W_dec` have unit norm.
+    """
+
+    W_enc: Float[Tensor, "d_in d_sae"]
+    b_enc: Float[Tensor, "d_sae"]
+    W_dec: Float[Tensor, "d_sae d_in"]
+    b_dec: Float[Tensor, "d_in"]
+
+    def pre_activations(self, x: Float[Tensor, "token d_in"]) -> Float[Tensor, "token d_sae"]:
+        """The encoder before its ReLU; the tied bias is folded into one bias per feature."""
+        return torch.addmm(self.folded_bias(), x, self.W_enc)
+
+    def folded_bias(self) -> Float[Tensor, "d_sae"]:
+        """``b_enc - W_enc' b_dec``: with it the encoder reads x itself."""
+        return self.b_enc - self.b_dec @ self.W_enc
+
+    def encode(self, x: Float[Tensor, "token d_in"]) -> Float[Tensor, "token d_sae"]:
+        """Feature activations."""
+        return self.pre_activations(x).relu_()
+
+    def decode(self, f: Float[Tensor, "token d_sae"]) -> Float[Tensor, "token d_in"]:
+        """The reconstruction of activations `f`."""
+        return torch.addmm(self.b_dec, f, self.W_dec)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The four tensors by name."""
+        return {"W_enc": self.W_enc, "b_enc": self.b_enc, "W_dec": self.W_dec, "b_dec": self.b_dec}
+
+
+def start(sae: Sae, d_in: int, b_dec: Float[Tensor, "d_in"], *, seed: int) -> Dictionary:
+    """A dictionary before training: PyTorch's default for linear layers, decoder rows at unit norm, `b_dec` as given.
+
+    With ``init: transpose`` the encoder starts as the decoder's transpose and with no bias (ours, for short runs).
+    """
+    draw = generator(seed, "sae.init")
+
+    def uniform(*shape: int, fan_in: int) -> Tensor:
+        return torch.from_numpy(draw.uniform(-(fan_in**-0.5), fan_in**-0.5, shape)).to(b_dec)
+
+    # W_enc is held as the transpose of a [d_sae, d_in] array, so that a feature's encoder weights lie together as its gradient does
+    W_enc, b_enc, W_dec = uniform(sae.d_sae, d_in, fan_in=d_in).T, uniform(sae.d_sae, fan_in=d_in), unit(uniform(sae.d_sae, d_in, fan_in=sae.d_sae))
+    if sae.init == "transpose":
+        W_enc, b_enc = W_dec.clone().T, torch.zeros_like(b_enc)
+    return Dictionary(W_enc=W_enc, b_enc=b_enc, W_dec=W_dec, b_dec=b_dec.clone())
+
+
+def unit(rows: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_in"]:
+    """Rows at unit norm; a row of zeros stays."""
+    return rows / rows.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+
+
+def save(dictionary: Dictionary, folder: Path, *, sae: Sae, site: str, n_ctx: int, model: str) -> None:
+    """Write the folder that `sae_lens.SAE.load_from_disk` loads (architecture `standard`)."""
+    artifacts.write_tensors(folder / artifacts.SAE_WEIGHTS, dictionary.tensors())
+    d_in, d_sae = dictionary.W_enc.shape
+    artifacts.write_json(folder / artifacts.SAE_CONFIG, {
+        "architecture": "standard", "d_in": d_in, "d_sae": d_sae, "dtype": "float32", "device": "cpu",
+        "apply_b_dec_to_input": True, "normalize_activations": "none", "reshape_activations": "none",
+        # SAELens assumes values of its own for whatever is missing here, so each is said
+        "metadata": {"sae_lens_version": SAELENS_VERSION, "model_name": model, "hook_name": SAELENS_HOOKS[site], "hook_head_index": None,
+                     "context_size": n_ctx, "prepend_bos": False, "l1_coefficient": sae.l1, "l1_coefficient_summed_squares": sae.l1 * d_in},
+    })
+
+
+def load(folder: Path, device: str = "cpu") -> Dictionary:
+    """The dictionary of a folder. Raises ArtifactError when missing, changed on disk, or of shapes that do not fit."""
+    artifacts.check(folder, artifacts.SAE_WEIGHTS)
+    tensors = artifacts.read_tensors(folder / artifacts.SAE_WEIGHTS, device)
+    try:
+        found = Dictionary(**tensors)
+        d_in, d_sae = found.W_enc.shape
+        fits = found.W_dec.shape == (d_sae, d_in) and found.b_enc.shape == (d_sae,) and found.b_dec.shape == (d_in,)
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        shapes = json.dumps({name: list(tensor.shape) for name, tensor in tensors.items()})
+        raise artifacts.ArtifactError(f"{folder / artifacts.SAE_WEIGHTS} holds {shapes}, not W_enc [d_in, d_sae], b_enc, W_dec [d_sae, d_in], b_dec; delete {folder} and run `snakemake --cores all`")
+    return found

@@ -1,0 +1,158 @@
+"""The training of a dictionary, top to bottom (appendix of the paper, autoencoder training).
+
+Each step: loss and gradients of one batch; the part of the decoder gradient parallel to its row is removed; Adam; rows
+of the decoder back to unit norm. At four steps dead features are resampled. Adam and the norm act on every row, also
+of silent features, which still move on momentum.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from replication import activations, artifacts, checkpoint, compute
+from replication.config import Activations, Sae, Settings, UserError, resampling_steps, resampling_window
+from replication.progress import Progress
+from replication.provenance import Stopwatch
+from replication.randomness import generator
+from replication.sae import resampling
+from replication.sae.dictionary import Dictionary, save, start, unit
+from replication.sae.median import geometric_median
+from replication.sae.step import Step, gradients, losses
+
+PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec")
+
+
+def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations: Path, state: Path, out: Path, progress: Progress | None = None) -> None:
+    """Train one dictionary and write its folder; resumes from `state` where a killed training left one.
+
+    Raises UserError when the loss stops being finite (the last checkpoint stays) or when a checkpoint is not this training's.
+    """
+    stopwatch, progress = Stopwatch(), progress or Progress()
+    assert settings.sae and settings.activations and settings.compute and settings.model
+    device = compute.device(settings.compute)
+    inputs = {"statistics": activations / artifacts.STATISTICS, "model": model / artifacts.WEIGHTS, "tokens": tokens}
+    training = Training(settings, identity=" ".join([settings.hash(), *map(artifacts.digest, inputs.values())]), model=model, tokens=tokens,
+                        activations_folder=activations, state=state, device=device)
+    training.run(progress)
+    save(training.dictionary, out, sae=settings.sae, site=settings.activations.site, n_ctx=settings.model.n_ctx, model=name.partition("/")[0])
+    artifacts.write_tensors(out / artifacts.SAE_START, {"W_dec": training.start_directions, "resampled": training.resampled, "last_fired": training.last_fired})
+    artifacts.write_rows(out / artifacts.TRAINING_LOG, training.rows)
+    artifacts.write_meta(out, stage="sae", settings=settings, inputs=inputs, stopwatch=stopwatch, device=str(device), dtype="float32", dictionary=name,
+                         files={part: out / part for part in (artifacts.SAE_WEIGHTS, artifacts.SAE_CONFIG, artifacts.SAE_START, artifacts.TRAINING_LOG)})
+    checkpoint.clear(state)
+
+
+class Training:
+    """A dictionary on its way, with everything that a checkpoint holds."""
+
+    def __init__(self, settings: Settings, *, identity: str, model: Path, tokens: Path, activations_folder: Path, state: Path, device: torch.device) -> None:
+        assert settings.sae and settings.activations
+        self.sae: Sae = settings.sae
+        self.seed, self.identity, self.state, self.device = settings.seed_of("sae"), identity, state, device
+        self.steps = self.sae.vectors // self.sae.batch
+        self.stream = activations.open_stream(settings, model=model, tokens=tokens, folder=activations_folder, device=device)
+        self.step, self.rows = 0, list[dict[str, Any]]()
+        self.sums = torch.zeros(4, dtype=torch.float64)  # of loss, mse, l1, l0 since the last row
+        self.summed = 0
+        saved = checkpoint.load(state, identity, str(device))
+        if saved is None:
+            self.dictionary = start(self.sae, self.stream.d_in, self._median(settings.activations), seed=self.seed)
+            self.start_directions = self.dictionary.W_dec.clone()
+            self.last_fired = torch.zeros(self.sae.d_sae, dtype=torch.int32, device=device)
+            self.resampled = torch.zeros(self.sae.d_sae, dtype=torch.int32, device=device)
+        else:
+            self.step, self.rows, held = saved.step, saved.rows, saved.tensors
+            self.dictionary = Dictionary(W_enc=held["W_enc"].T.contiguous().T, b_enc=held["b_enc"], W_dec=held["W_dec"], b_dec=held["b_dec"])
+            self.start_directions, self.last_fired, self.resampled = held["start"], held["last_fired"], held["resampled"]
+        # Adam sees the encoder as [d_sae, d_in], the way it lies in memory
+        self.leaves = {name: getattr(self.dictionary, name) for name in PARAMETERS} | {"W_enc": self.dictionary.W_enc.T}
+        self.adam = torch.optim.Adam(list(self.leaves.values()), lr=self.sae.lr, betas=(self.sae.beta1, self.sae.beta2), fused=True)
+        self._set_moments(saved.tensors if saved else None)
+
+    def run(self, progress: Progress) -> None:
+        """All steps from the current one to the last."""
+        resample_after, window = set(resampling_steps(self.sae)), resampling_window(self.sae)
+        row_after = resample_after | {step + 1 for step in resample_after} | {self.steps}  # so that the log shows the spike
+        batches = self.stream.batches(start=self.step, batch=self.sae.batch, steps=self.steps - self.step)
+        for x in batches:
+            l1 = self.l1_at(self.step)
+            found = gradients(self.dictionary, x, l1, self.sae.step)
+            self._update(found)
+            self.step += 1
+            self.last_fired.masked_fill_(found.fired > 0, self.step)
+            self.sums += torch.stack([found.mse + l1 * found.l1, found.mse, found.l1, found.l0]).double().cpu()
+            self.summed += 1
+            revived = self._resample(window, l1) if self.step in resample_after else 0
+            if self.step % self.sae.log_every == 0 or self.step in row_after:
+                self._log(l1, window, revived)
+            progress(self.step, self.steps, f"loss {self.rows[-1]['loss']:.5f}, L0 {self.rows[-1]['l0']:.1f}" if self.rows else "")
+            if self.step % self.sae.checkpoint_every == 0 and self.step < self.steps:
+                self._checkpoint(l1, window)
+
+    def l1_at(self, step: int) -> float:
+        """The coefficient of the step after `step` steps: constant, or rising linearly over the warm-up (ours)."""
+        rising = self.sae.l1_warmup * self.steps
+        return self.sae.l1 * min(1.0, (step + 1) / rising) if rising else self.sae.l1
+
+    def _median(self, settings: Activations) -> Tensor:
+        wanted = min(self.sae.median_vectors, self.sae.vectors)
+        chunks = self.stream.batches(start=0, batch=self.sae.batch, steps=-(-wanted // self.sae.batch))
+        return geometric_median(torch.cat(list(chunks))[:wanted]).float()
+
+    def _update(self, found: Step) -> None:
+        W_dec, gradient = self.dictionary.W_dec, found.W_dec
+        gradient -= (gradient * W_dec).sum(1, keepdim=True) * W_dec
+        for name, leaf in self.leaves.items():
+            leaf.grad = found.W_enc.T if name == "W_enc" else getattr(found, name)
+        self.adam.step()
+        W_dec.copy_(unit(W_dec))
+
+    def _resample(self, window: int, l1: float) -> int:
+        which = resampling.dead(self.last_fired, self.step, window)
+        count = int(which.sum())
+        if count:
+            # random inputs that the dictionary has not been trained on: the next ones of the shuffled stream
+            ahead = min(-(-self.sae.resample_inputs // self.sae.batch), self.steps - self.step)
+            inputs = torch.cat(list(self.stream.batches(start=self.step, batch=self.sae.batch, steps=ahead)))[: self.sae.resample_inputs]
+            loss = torch.cat([losses(self.dictionary, part, l1) for part in inputs.split(self.sae.batch)])
+            chosen = resampling.draw_inputs(loss, count, generator(self.seed, "sae.resampling", self.step))
+            resampling.reset(self.dictionary, which, inputs[chosen])
+            resampling.reset_moments(self._moments(), which)
+            self.start_directions[which] = self.dictionary.W_dec[which]
+            self.resampled += which
+        return count
+
+    def _log(self, l1: float, window: int, revived: int) -> None:
+        loss, mse, l1_norm, l0 = (self.sums / self.summed).tolist()
+        if not math.isfinite(loss):
+            kept = "its last checkpoint is kept" if (self.state / artifacts.CHECKPOINT).exists() else "there is no checkpoint yet"
+            raise UserError(f"the loss is not finite between steps {self.step - self.summed + 1} and {self.step}; lower sae.lr ({kept} in {self.state})")
+        silent = int(resampling.dead(self.last_fired, self.step, min(window, self.step)).sum()) + revived
+        self.rows.append({"step": self.step, "vectors": self.step * self.sae.batch, "loss": loss, "mse": mse, "l1": l1_norm, "l1_coefficient": l1, "l0": l0,
+                          "dead": silent, "resampled": revived})
+        self.sums.zero_()
+        self.summed = 0
+
+    def _checkpoint(self, l1: float, window: int) -> None:
+        if self.summed:  # a row closes every checkpoint, so that sums since the last row need not be saved
+            self._log(l1, window, 0)
+        moments = {f"{name}.{kind}": moment for name, pair in self._moments().items() for kind, moment in zip(("first", "second"), pair, strict=True)}
+        checkpoint.save(self.state, self.identity, step=self.step, rows=self.rows, tensors={
+            **self.dictionary.tensors(), **moments, "start": self.start_directions, "last_fired": self.last_fired, "resampled": self.resampled})
+
+    def _moments(self) -> dict[str, tuple[Tensor, Tensor]]:
+        found = {name: (self.adam.state[leaf]["exp_avg"], self.adam.state[leaf]["exp_avg_sq"]) for name, leaf in self.leaves.items()}
+        return found | {"W_enc": (found["W_enc"][0].T, found["W_enc"][1].T)}
+
+    def _set_moments(self, held: dict[str, Tensor] | None) -> None:
+        for name, leaf in self.leaves.items():
+            if held is None:
+                first, second = torch.zeros_like(leaf), torch.zeros_like(leaf)
+            else:
+                first, second = (held[f"{name}.{kind}"] for kind in ("first", "second"))
+                if name == "W_enc":
+                    first, second = first.T.contiguous(), second.T.contiguous()
+            self.adam.state[leaf] = {"step": torch.tensor(float(self.step), device=leaf.device), "exp_avg": first, "exp_avg_sq": second}

@@ -1,0 +1,39 @@
+# One dictionary a job. Larger ones start first, so that the last job to end is a short one.
+
+
+rule sae:
+    input:
+        code=code("replication.sae.fit"),
+        statistics=R.activations("{model}") / "statistics.json",
+        blocks=R.activations("{model}") / "blocks",
+        weights=R.model("{model}") / "weights.safetensors",
+        architecture=R.model("{model}") / "architecture.json",
+        tokens=R.corpus() / "train.safetensors",
+    output:
+        weights=R.sae("{model}/{id}") / "sae_weights.safetensors",
+        config=R.sae("{model}/{id}") / "cfg.json",
+        start=R.sae("{model}/{id}") / "start.safetensors",
+        training=R.sae("{model}/{id}") / "log.csv",
+        meta=R.sae("{model}/{id}") / "meta.json",
+    log:
+        R.log("sae/{model}/{id}.log"),
+    benchmark:
+        R.benchmark("sae/{model}/{id}.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=600,
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: config_.settings(
+            "compute", "activations", model=wildcards.model, dictionary=f"{wildcards.model}/{wildcards.id}"
+        ).json(),
+        model=R.model("{model}"),
+        activations=R.activations("{model}"),
+        state=R.state("sae", "{model}", "{id}"),
+        out=R.sae("{model}/{id}"),
+    message:
+        "sae {wildcards.model}/{wildcards.id}: fit the dictionary"
+    shell:
+        "python -m replication sae fit --settings {params.settings:q} --log {log} --name {wildcards.model}/{wildcards.id}"
+        " --model {params.model} --tokens {input.tokens} --activations {params.activations} --state {params.state} --out {params.out}"
