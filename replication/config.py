@@ -168,13 +168,17 @@ class Config:
         """Ids of models that are trained, not shuffled copies."""
         return [name for name, model in self.models.items() if not model.shuffle_of]
 
-    def settings(self, *sections: str, model: str = "", dictionary: str = "") -> "Settings":
-        """The slice of this config that one rule uses; `model` and `dictionary` name the entry of their sections."""
+    def settings(self, *sections: str, model: str = "", dictionary: str = "", models: typing.Sequence[str] = (), dictionaries: typing.Sequence[str] = ()) -> "Settings":
+        """The slice of this config that one rule uses; `model` and `dictionary` name the entry of their sections, `models` and `dictionaries` several."""
         parts: dict[str, Any] = {name: getattr(self, name) for name in sections if name not in ("model", "sae")}
         if model:
             parts["model"] = self.models[model]
         if dictionary:
             parts["sae"] = self.dictionaries[dictionary]
+        if models:
+            parts["models"] = {name: self.models[name] for name in models}
+        if dictionaries:
+            parts["dictionaries"] = {name: self.dictionaries[name] for name in dictionaries}
         return Settings(run=self.run, seed=self.seed, **parts)
 
 
@@ -191,6 +195,8 @@ class Settings:
     sae: Sae | None = None
     features: Features | None = None
     studies: Studies | None = None
+    models: Mapping[str, Model] | None = None
+    dictionaries: Mapping[str, Sae] | None = None
 
     def seed_of(self, section: Literal["model", "sae"]) -> int:
         """The seed of a model or dictionary inside this run: distinct for every pair of run seed and own seed."""
@@ -210,7 +216,9 @@ class Settings:
         if not isinstance(raw, dict):
             raise ConfigError("--settings is not a JSON object; copy the command from `snakemake -n -p`")
         sections = {name: build(SECTIONS[name], value, name) for name, value in raw.items() if name in SECTIONS}
-        rest = {name: value for name, value in raw.items() if name not in SECTIONS}
+        sections |= {name: {key: build(entry, value, f"{name}.{key}") for key, value in raw[name].items()}
+                     for name, entry in (("models", Model), ("dictionaries", Sae)) if name in raw}
+        rest = {name: value for name, value in raw.items() if name not in sections}
         if set(rest) != {"run", "seed"}:
             raise ConfigError(f"--settings needs run, seed and sections ({', '.join(SECTIONS)}); copy the command from `snakemake -n -p`")
         return Settings(**rest, **sections)

@@ -15,7 +15,7 @@ def geometric_median(x: Float[Tensor, "token d_in"], *, tolerance: float = 1e-6,
     point = x.mean(0)
     for _ in range(most):
         distance = torch.linalg.vector_norm(x - point, dim=1)
-        weight = 1 / distance.clamp_min(1e-7 * distance.mean().clamp_min(1e-300))
+        weight = 1 / distance.clamp_min(1e-7 * distance.mean().clamp_min(1e-30))
         moved = (weight @ x) / weight.sum()
         step, point = torch.linalg.vector_norm(moved - point), moved
         if step <= tolerance * distance.mean():
