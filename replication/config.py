@@ -216,7 +216,7 @@ class Settings:
         if not isinstance(raw, dict):
             raise ConfigError("--settings is not a JSON object; copy the command from `snakemake -n -p`")
         sections = {name: build(SECTIONS[name], value, name) for name, value in raw.items() if name in SECTIONS}
-        sections |= {name: {key: build(entry, value, f"{name}.{key}") for key, value in raw[name].items()}
+        sections |= {name: {key: build(entry, value, f"{name}.{key}") for key, value in _mapping(raw, name).items()}
                      for name, entry in (("models", Model), ("dictionaries", Sae)) if name in raw}
         rest = {name: value for name, value in raw.items() if name not in sections}
         if set(rest) != {"run", "seed"}:

@@ -16,4 +16,5 @@ def generator(seed: Seed, purpose: str, *index: int) -> np.random.Generator:
     The same arguments always give the same draws; different purposes or indices give independent ones. Because a
     generator can be made anew for any step, a checkpoint needs no generator state. Source: ours.
     """
-    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), *index]))
+    # the count of indices is part of the entropy, because numpy reads missing and zero words alike
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(purpose.encode()), len(index), *index]))

@@ -1,0 +1,43 @@
+"""Dictionaries that differ in the seed only: `A/1`, `A/1-r1`, `A/1-r2` are three replicates of A/1."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+
+from replication.config import Sae
+
+SUFFIX = re.compile(r"-r[1-9]\d*$")
+
+
+def base(name: str, dictionaries: Mapping[str, Sae]) -> str:
+    """The dictionary that `name` replicates, or `name` itself: same model, same settings but the seed."""
+    stem = SUFFIX.sub("", name)
+    if stem != name and stem in dictionaries and dataclasses.replace(dictionaries[stem], seed=0) == dataclasses.replace(dictionaries[name], seed=0):
+        return stem
+    return name
+
+
+def groups(dictionaries: Mapping[str, Sae]) -> dict[str, list[str]]:
+    """Replicates by the dictionary that they replicate, in the order of the config."""
+    found: dict[str, list[str]] = {}
+    for name in dictionaries:
+        found.setdefault(base(name, dictionaries), []).append(name)
+    return found
+
+
+def model_of(name: str) -> str:
+    """The model of a dictionary: `A` of `A/1`."""
+    return name.partition("/")[0]
+
+
+def sibling(main: str, short: str) -> str:
+    """Another dictionary of the same model: `A/0` for `A/1` and `0`."""
+    return f"{model_of(main)}/{short}"
+
+
+def alike(name: str, main: str, dictionaries: Mapping[str, Sae], *but: str) -> bool:
+    """Whether a dictionary has the model and the settings of `main`, but for its seed and the settings named."""
+    def rest(sae: Sae) -> dict[str, object]:
+        return {key: value for key, value in dataclasses.asdict(sae).items() if key not in {"seed", "replicates", *but}}
+
+    return model_of(name) == model_of(main) and rest(dictionaries[name]) == rest(dictionaries[main])

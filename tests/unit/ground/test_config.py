@@ -1,0 +1,122 @@
+"""A config is right, or it is refused in one sentence that names the key, the value and the remedy."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from replication.config import ConfigError, Settings, explain, load, resolve
+
+CONFIGS = sorted((Path(__file__).parents[3] / "config").glob("*.yaml"))
+
+
+def smoke(**changes):
+    raw = yaml.safe_load((Path(__file__).parents[3] / "config" / "smoke.yaml").read_text())
+    for path, value in changes.items():
+        place = raw
+        *parents, last = path.split("__")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return raw
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
+    config = load(path)
+    assert config.run == path.stem
+    assert {config.studies.main, config.studies.twin} <= set(config.dictionaries)
+
+
+@pytest.mark.parametrize(("changes", "sentence"), [
+    ({"modles": {}}, "modles is not a section of the config; did you mean 'models'?"),
+    ({"sae__l1_coeficient": 1}, "dictionaries.A/0.l1_coeficient is not a setting; "),
+    ({"sae__l_1": 1}, "dictionaries.A/0.l_1 is not a setting; did you mean 'l1'?"),
+    ({"corpus__max_bytes": "many"}, "corpus.max_bytes is 'many', but must be a whole number"),
+    ({"corpus__max_bytes": 1.5}, "corpus.max_bytes is 1.5, but must be a whole number"),
+    ({"corpus__max_bytes": True}, "corpus.max_bytes is True, but must be a whole number"),
+    ({"sae__l1": -1}, "dictionaries.A/0.l1 is -1.0, but must be at least 0"),
+    ({"sae__l1": float("nan")}, "dictionaries.A/0.l1 is nan, but must be at least 0"),
+    ({"sae__lr": 0}, "dictionaries.A/0.lr is 0.0, but must be above 0"),
+    ({"dictionaries": {"A/1": {"d_sae": 0}}}, "dictionaries.A/1.d_sae is 0, but must be at least 1"),
+    ({"dictionaries": {"A/1": {}}}, "dictionaries.A/1.d_sae is missing: Features."),
+    ({"dictionaries": {"C/1": {"d_sae": 4}}}, "dictionaries.C/1 belongs to model 'C', which models does not list; allowed: A, B, random"),
+    ({"dictionaries": {"A": {"d_sae": 4}}}, "dictionaries.A: a name is model/id, such as A/1"),
+    ({"dictionaries": {"A/L1": {"d_sae": 4}}}, "dictionaries.A/L1: a name is model/id"),
+    ({"dictionaries": {}}, "dictionaries is empty"),
+    ({"models": {"A": {"shuffle_of": "Z"}}}, "models lists no trained model"),
+    ({"models": {"A": {}, "random": {"shuffle_of": "a"}}}, "models.random.shuffle_of is 'a', not a trained model; "),
+    ({"models": {"A": {}, "B": {"n_ctx": 32}}}, "models differ in n_ctx"),
+    ({"model__n_heads": 5}, "models.A.n_heads is 5, but must divide d_model, 32"),
+    ({"model__act_fn": "rellu"}, "models.A.act_fn is 'rellu'; did you mean 'relu'?"),
+    ({"activations__site": "mlp_acts"}, "activations.site is 'mlp_acts', which does not exist; did you mean 'mlp_act'?"),
+    ({"activations__per_context": 100}, "activations.per_context is 100, but a context of models.A has n_ctx 64 tokens"),
+    ({"activations__per_context": 33}, "activations.block is 65536, but must be a multiple of per_context, 33"),
+    ({"sae__batch": 3000}, "dictionaries.A/0.batch is 3000, but must divide activations.block, 65536"),
+    ({"sae__vectors": 10**7}, "dictionaries.A/0.vectors is 10000000, but activations.vectors gives only 393216, and none is seen twice"),
+    ({"sae__min_window": 100_000}, "the last of 4 resamplings would fall at step 196 of 192, after 70 % of the run"),
+    ({"corpus__source": "hub"}, "corpus.name is missing: source 'hub' needs the name of a dataset"),
+    ({"corpus__source": "local"}, "corpus.paths is missing: source 'local' needs files or folders"),
+    ({"corpus__source": "huub"}, "corpus.source is 'huub'; did you mean 'hub'?"),
+    ({"corpus__paths": "a.txt"}, "corpus.paths is 'a.txt', but must be a list of texts"),
+    ({"run": "My Run"}, "run is 'My Run', but must be made of a-z"),
+    ({"compute__device": "gpu"}, "compute.device is 'gpu'; did you mean 'cpu'?"),
+    ({"studies__main": "A/7"}, "studies.main is 'A/7', which dictionaries does not list"),
+    ({"model": 3}, "model must be a mapping of settings, but is 3"),
+])
+def test_bad_input_gets_one_sentence(changes, sentence):
+    with pytest.raises(ConfigError) as refused:
+        resolve(smoke(**changes))
+    assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_files_that_are_no_config(tmp_path):
+    with pytest.raises(ConfigError, match="does not exist; the configs that come with the project are in config/"):
+        load(tmp_path / "none.yaml")
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ConfigError, match="is not a mapping of sections"):
+        load(tmp_path / "list.yaml")
+    (tmp_path / "broken.yaml").write_text("a: [1\n")
+    with pytest.raises(ConfigError, match="is not a YAML file") as refused:
+        load(tmp_path / "broken.yaml")
+    assert "\n" not in str(refused.value)
+
+
+def test_replicates_become_dictionaries_that_differ_in_seed_only():
+    config = resolve(smoke(dictionaries={"A/1": {"d_sae": 4, "replicates": 3, "seed": 5}, "B/1": {"d_sae": 4}}))
+    assert [(name, sae.seed) for name, sae in config.dictionaries.items()] == [("A/1", 5), ("A/1-r1", 6), ("A/1-r2", 7), ("B/1", 0)]
+
+
+def test_yamls_spelling_of_small_numbers_is_read():
+    assert resolve(smoke(sae__lr="1e-3")).dictionaries["A/1"].lr == 1e-3
+
+
+def test_settings_go_through_json_and_back():
+    config = resolve(smoke())
+    settings = config.settings("compute", "activations", model="A", dictionary="A/1")
+    assert Settings.parse(settings.json()) == settings
+    assert settings.corpus is None and settings.sae.d_sae == 512
+
+
+def test_a_slice_knows_nothing_of_what_it_did_not_ask_for():
+    before, after = resolve(smoke()), resolve(smoke(corpus__max_bytes=123_456))
+    assert before.settings("compute", model="A").json() == after.settings("compute", model="A").json()
+    assert before.settings("corpus").json() != after.settings("corpus").json()
+    assert before.hash() != after.hash()
+
+
+def test_where_it_runs_changes_no_hash():
+    assert resolve(smoke(compute__threads=2)).hash() == resolve(smoke()).hash()
+    assert resolve(smoke(compute__threads=2)).settings("compute", model="A").hash() == resolve(smoke()).settings("compute", model="A").hash()
+
+
+@pytest.mark.parametrize("text", ["{", "3", '{"run": "x"}', '{"run": "x", "seed": 0, "sae": {"d_sea": 3}}'])
+def test_broken_settings_are_refused(text):
+    with pytest.raises(ConfigError):
+        Settings.parse(text)
+
+
+def test_explain_names_every_setting_with_a_sentence():
+    text = explain()
+    for word in ("max_bytes", "l1_warmup", "per_context", "shuffle_of", "min_window", "device"):
+        assert f"\n  {word} (" in text
