@@ -34,6 +34,7 @@ SAE_WEIGHTS, SAE_CONFIG, SAE_START = "sae_weights.safetensors", "cfg.json", "sta
 # features
 EVALUATION_TOKENS, MATRIX, FEATURES, EXAMPLES, EVALUATION, MATCHES = (
     "tokens.safetensors", "matrix.safetensors", "features.parquet", "examples.parquet", "evaluation.json", "matches.parquet")
+LOSSES = "losses.parquet"
 # studies, claims
 DATA, NUMBERS = "data.csv", "numbers.json"
 CLAIMS, REPORT = "claims.csv", "report.html"
@@ -149,12 +150,12 @@ def write_table(path: Path, table: "pd.DataFrame") -> None:
             table.to_csv(temporary, index=False, float_format="%.9g", lineterminator="\n")
 
 
-def read_table(path: Path) -> "pd.DataFrame":
-    """Raises ArtifactError when missing or unreadable."""
+def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """A table, or the named columns of a parquet one. Raises ArtifactError when missing or unreadable."""
     import pandas as pd
 
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        return pd.read_parquet(path, columns=None if columns is None else list(columns)) if path.suffix == ".parquet" else pd.read_csv(path)
     except FileNotFoundError:
         raise ArtifactError(f"{path} is missing; `snakemake --cores all` makes it") from None
     except (ValueError, OSError) as error:

@@ -95,7 +95,7 @@ class Activations:
     vectors: int = setting("Vectors that are stored, or that a stream can give.", default=10_000_000_000, within=(1, None))
     per_context: int = setting("Tokens sampled from each context.", default=250, within=(1, None))
     storage: Literal["stored", "streamed"] = setting("`stored` on disk, or `streamed`: recomputed from tokens as training asks; the batches are the same.", default="streamed")
-    block: int = setting("Vectors of one shuffle block: a shard on disk, or the buffer of a stream.", default=1_048_576, within=(1, None))
+    block: int = setting("Vectors of one shuffle block: a shard on disk, or the buffer of a stream.", default=1_024_000, within=(1, None))
     dtype: Literal["float16", "float32"] = setting("Number format on the way to the dictionary.", default="float16")
 
 

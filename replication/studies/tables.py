@@ -1,0 +1,120 @@
+"""How a study reads what it needs and writes what it found: `data.csv`, `numbers.json` and their metadata."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+import replication
+from replication import artifacts
+from replication.artifacts import ArtifactError, Layout
+from replication.config import Settings, UserError
+from replication.provenance import Stopwatch
+from replication.studies.intervals import Estimate
+
+
+@dataclass(frozen=True)
+class Number:
+    """One headline number. `n` is the sample size and `over` what it counts; the rest is left out where unknown."""
+
+    value: float
+    unit: str
+    n: int
+    over: str
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    replicates: int | None = None
+
+
+def number(estimate: Estimate, *, unit: str, n: int, over: str) -> Number:
+    """An estimate as a number."""
+    return Number(estimate.value, unit, n, over, estimate.sd, estimate.low, estimate.high, estimate.replicates)
+
+
+class Reader:
+    """Reads files of the run after comparing their checksums, and remembers them as inputs of the study."""
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.inputs: dict[str, Path] = {}
+
+    def features(self, name: str, *columns: str) -> pd.DataFrame:
+        """Columns of the feature table of a dictionary or of neurons (`A/neurons`)."""
+        return artifacts.read_table(self._checked(self.layout.features(name), artifacts.FEATURES), columns)
+
+    def losses(self, name: str) -> pd.DataFrame:
+        """Sums of losses per evaluation context."""
+        return artifacts.read_table(self._checked(self.layout.features(name), artifacts.LOSSES))
+
+    def evaluation(self, name: str) -> dict[str, Any]:
+        """The evaluation of a dictionary as a whole."""
+        found: dict[str, Any] = artifacts.read_json(self._checked(self.layout.features(name), artifacts.EVALUATION))
+        return found
+
+    def training_log(self, name: str) -> pd.DataFrame:
+        """The training log of a dictionary."""
+        return artifacts.read_table(self._checked(self.layout.sae(name), artifacts.TRAINING_LOG))
+
+    def weights(self, name: str) -> dict[str, np.ndarray]:
+        """`W_enc` [d_in, d_sae], `b_enc`, `W_dec` [d_sae, d_in], `b_dec` of a dictionary, without torch."""
+        return self._tensors(self._checked(self.layout.sae(name), artifacts.SAE_WEIGHTS))
+
+    def matrix(self, name: str) -> dict[str, np.ndarray]:
+        """The shards of the evaluation matrix: `000/indptr`, `000/indices`, `000/values`, `001/indptr`, ..."""
+        return self._tensors(self._checked(self.layout.features(name), artifacts.MATRIX))
+
+    def matches(self) -> pd.DataFrame:
+        """Best matches between dictionaries and neurons."""
+        path = self.layout.evaluation() / artifacts.MATCHES
+        self.inputs["matches"] = path
+        return artifacts.read_table(path)
+
+    def corpus(self) -> dict[str, Any]:
+        """What the text was."""
+        found: dict[str, Any] = artifacts.read_json(self.layout.corpus() / artifacts.CORPUS)
+        return found
+
+    def _checked(self, folder: Path, file: str) -> Path:
+        artifacts.check(folder, file)
+        self.inputs[str((folder / file).relative_to(self.layout.root))] = folder / file
+        return folder / file
+
+    @staticmethod
+    def _tensors(path: Path) -> dict[str, np.ndarray]:
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ArtifactError(f"{path} is truncated or not safetensors ({error}); delete it and run `snakemake --cores all`") from None
+
+
+def provenance(settings: Settings, corpus: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands in small print on an exhibit."""
+    return {"run": settings.run, "config_hash": settings.hash(), "corpus_hash": str(corpus["manifest_sha256"])[:12],
+            "corpus_matches_reference": corpus.get("matches_reference"), "version": replication.__version__}
+
+
+def write(*, out: Path, study: str, data: pd.DataFrame, numbers: Mapping[str, Number], settings: Settings, reader: Reader, stopwatch: Stopwatch) -> None:
+    """Write a study's folder. Numbers that are not finite are left out: nothing was measured."""
+    if data.empty:
+        raise UserError(f"study {study} found nothing to tell in {reader.layout.root}; the run lacks the dictionaries that it compares")
+    artifacts.write_table(out / artifacts.DATA, data)
+    artifacts.write_json(out / artifacts.NUMBERS, {
+        "provenance": provenance(settings, reader.corpus()), "numbers": {key: plain(value) for key, value in numbers.items() if math.isfinite(value.value)}})
+    artifacts.write_meta(out, stage="studies", settings=settings, files={name: out / name for name in (artifacts.DATA, artifacts.NUMBERS)},
+                         inputs=reader.inputs, stopwatch=stopwatch, study=study)
+
+
+def plain(number: Number) -> dict[str, Any]:
+    """The fields that are known, floats with nine significant digits so that last bits do not matter."""
+    found = {name: value for name, value in dataclasses.asdict(number).items() if value is not None}
+    return {name: float(f"{value:.9g}") if isinstance(value, float) else value for name, value in found.items() if not (isinstance(value, float) and not math.isfinite(value))}
+
+
