@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 META = "meta.json"
+TOKENIZER_META, TOKENS_META, MATCHES_META = "tokenizer.meta.json", "tokens.meta.json", "matches.meta.json"  # of folders with several artifacts
 # corpus
 DOCUMENTS, CORPUS, TOKENIZER = "documents.parquet", "corpus.json", "tokenizer.json"
 TRAIN_TOKENS, HELD_OUT_TOKENS, UNIGRAMS = "train.safetensors", "held_out.safetensors", "unigrams.safetensors"
@@ -34,10 +35,11 @@ SAE_WEIGHTS, SAE_CONFIG, SAE_START = "sae_weights.safetensors", "cfg.json", "sta
 # features
 EVALUATION_TOKENS, MATRIX, FEATURES, EXAMPLES, EVALUATION, MATCHES = (
     "tokens.safetensors", "matrix.safetensors", "features.parquet", "examples.parquet", "evaluation.json", "matches.parquet")
-LOSSES = "losses.parquet"
+LOSSES, SITE_MEAN = "losses.parquet", "site_mean.safetensors"
 # studies, claims
 DATA, NUMBERS = "data.csv", "numbers.json"
 CLAIMS, REPORT = "claims.csv", "report.html"
+CLAIMS_META, REPORT_META = "claims.meta.json", "report.meta.json"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -213,14 +215,16 @@ def check(folder: Path, *files: str, name: str = META) -> dict[str, Any]:
     Raises ArtifactError that says which file is wrong and how to make it again.
     """
     meta: dict[str, Any] = read_json(folder / name)
+    if not isinstance(meta, dict) or not isinstance(meta.get("files"), dict):
+        raise ArtifactError(f"{folder / name} is not what was written; delete it and run `snakemake --cores all`")
     for relative, expected in meta["files"].items():
         if files and relative not in files:
             continue
-        path = folder / relative
+        path, output = folder / relative, folder / Path(relative).parts[0]
         if not path.is_file():
-            raise ArtifactError(f"{path} is missing; delete {folder} and run `snakemake --cores all`")
+            raise ArtifactError(f"{path} is missing; delete {output} if it is there and run `snakemake --cores all`")
         if digest(path) != expected:
-            raise ArtifactError(f"{path} is not what was written (its checksum differs); delete {folder} and run `snakemake --cores all`")
+            raise ArtifactError(f"{path} is not what was written (its checksum differs); delete {output} and run `snakemake --cores all`")
     return meta
 
 

@@ -1,7 +1,7 @@
 """The front door: ``python -m replication <stage> <verb>``, which only parses and calls.
 
 Each stage registers its verbs in its `command.py`. A rule hands settings as JSON and paths by name; people use the
-verbs without settings: `config`, `verify`, `claims`, `status`.
+commands of `replication.inspect`: `config`, `summary`, `claims`, `freeze`, `verify`.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from replication.config import Settings, UserError
 from replication.progress import Progress, to_terminal_and_log
 
 STAGES = ("corpus", "model", "activations", "sae", "features", "studies", "exhibits", "claims")
+COMMANDS = {"claims": "ledger"}  # jobs of a stage whose own name is a command for people
 JobFunction = Callable[[argparse.Namespace, Settings, Progress], None]
 PlainFunction = Callable[[argparse.Namespace], int]
 
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m replication", description="Replication of Towards Monosemanticity (Bricken et al. 2023).")
     commands = parser.add_subparsers(metavar="command", required=True)
     for stage in STAGES:
-        verbs = commands.add_parser(stage, help=f"jobs of the stage {stage}; `snakemake -n -p` prints whole commands").add_subparsers(metavar="verb", required=True)
+        verbs = commands.add_parser(COMMANDS.get(stage, stage), help=f"jobs of the stage {stage}; `snakemake -n -p` prints whole commands").add_subparsers(metavar="verb", required=True)
 
         def job(verb: str, function: JobFunction, doc: str, stage: str = stage, verbs: "argparse._SubParsersAction[argparse.ArgumentParser]" = verbs) -> argparse.ArgumentParser:
             made = verbs.add_parser(verb, help=doc, description=doc)

@@ -40,6 +40,7 @@ def _tensor(path: Path, name: str) -> Tensor:
         raise ArtifactError(f"{path} is missing; `snakemake --cores all` makes it")
     try:
         with safe_open(path, framework="pt") as file:
-            return file.get_tensor(name)
+            tensor: Tensor = file.get_tensor(name)
+            return tensor
     except SafetensorError as error:
         raise ArtifactError(f"{path} is truncated or holds no {name} ({error}); delete it and run `snakemake --cores all`") from None

@@ -59,7 +59,8 @@ def fired_counts(matrix: EvaluationMatrix) -> NDArray[np.int64]:
     """Tokens with a positive activation, per feature."""
     counts = np.zeros(matrix.n_features, dtype=np.int64)
     for shard in matrix:
-        counts += np.count_nonzero(shard > 0, axis=0) if isinstance(shard, np.ndarray) else np.bincount(shard.indices, minlength=matrix.n_features)
+        dense = isinstance(shard, np.ndarray)
+        counts += np.count_nonzero(shard > 0, axis=0) if dense else np.bincount(shard.indices, minlength=matrix.n_features)
     return counts
 
 
@@ -68,13 +69,12 @@ def column_blocks(matrix: EvaluationMatrix, fired: NDArray[np.int64], *, budget:
     start = 0
     while start < matrix.n_features:
         stop = start + max(1, int(np.searchsorted(np.cumsum(fired[start:]), budget, side="right")))
-        stacked = sparse.vstack([_positive(shard, start, stop) for shard in matrix], format="csr").tocsc()
-        yield Columns(start=start, n_tokens=matrix.tokens, indptr=stacked.indptr.astype(np.int64), tokens=stacked.indices.astype(np.int64), values=stacked.data)
+        shards = (_positive(matrix.shard(k, slice(start, stop))) for k in range(matrix.shards))
+        stacked = sparse.vstack(list(shards), format="csr").tocsc()
+        yield Columns(start=start, n_tokens=matrix.tokens, indptr=stacked.indptr.astype(np.int64), tokens=stacked.indices.astype(np.int64),
+                      values=stacked.data)
         start = stop
 
 
-def _positive(shard: Shard, start: int, stop: int) -> sparse.csr_array:
-    if isinstance(shard, np.ndarray):
-        part = shard[:, start:stop]
-        return sparse.csr_array(np.where(part > 0, part, np.float32(0)))
-    return shard if (start, stop) == (0, shard.shape[1]) else shard[:, start:stop]
+def _positive(shard: Shard) -> sparse.csr_array:
+    return sparse.csr_array(np.maximum(shard, 0)) if isinstance(shard, np.ndarray) else shard

@@ -13,7 +13,9 @@ FORWARD_TOKENS = {"cpu": 8_192, "cuda": 262_144}  # tokens of one forward pass: 
 HEAD_CHUNK = {"cpu": 512, "cuda": 8_192}  # tokens whose logits exist at one time
 
 
-def batches(tokens: Int[Tensor, "context n_ctx"], model: Transformer, *, shard_contexts: int) -> Iterator[tuple[bool, Int[Tensor, "batch n_ctx"]]]:
+def batches(
+    tokens: Int[Tensor, "context n_ctx"], model: Transformer, *, shard_contexts: int,
+) -> Iterator[tuple[bool, Int[Tensor, "batch n_ctx"]]]:
     """The contexts in order, a few at a time on the model's device, never across a shard's end; True marks a shard's last batch."""
     device = model.unembed["W_U"].device
     at_once = max(1, FORWARD_TOKENS[device.type] // tokens.shape[1])
@@ -24,10 +26,13 @@ def batches(tokens: Int[Tensor, "context n_ctx"], model: Transformer, *, shard_c
 
 
 @torch.no_grad()
-def context_losses(model: Transformer, tokens: Int[Tensor, "batch n_ctx"], resid_post: Float[Tensor, "batch n_ctx d_model"]) -> Float64[Tensor, " batch"]:
+def context_losses(
+    model: Transformer, tokens: Int[Tensor, "batch n_ctx"], resid_post: Float[Tensor, "batch n_ctx d_model"],
+) -> Float64[Tensor, " batch"]:
     """Loss in nats summed over the tokens of a context that are predicted: all but its first."""
     x = model.final(resid_post[:, :-1])
-    losses = token_losses(x.reshape(-1, x.shape[-1]), model.unembed["W_U"], model.unembed["b_U"], tokens[:, 1:].reshape(-1), HEAD_CHUNK[x.device.type])
+    W_U, b_U = model.unembed["W_U"], model.unembed["b_U"]
+    losses = token_losses(x.flatten(0, 1), W_U, b_U, tokens[:, 1:].flatten(), HEAD_CHUNK[x.device.type])
     return losses.view(len(tokens), -1).double().sum(dim=1).cpu()
 
 

@@ -38,8 +38,8 @@ class MatrixWriter:
 
     def __init__(self, path: Path, *, n_features: int, contexts: int, n_ctx: int, shard_contexts: int, dense: bool) -> None:
         self.shards = -(-contexts // shard_contexts)
-        metadata = {"n_features": n_features, "contexts": contexts, "n_ctx": n_ctx, "shard_contexts": shard_contexts, "dense": int(dense)}
-        self.header: dict[str, Any] = {"__metadata__": {key: str(value) for key, value in metadata.items()}}
+        shape = {"n_features": n_features, "contexts": contexts, "n_ctx": n_ctx, "shard_contexts": shard_contexts, "dense": int(dense)}
+        self.header: dict[str, Any] = {"__metadata__": {key: str(value) for key, value in shape.items()}}
         self.reserved = (1 + (1 if dense else 3) * self.shards) * ENTRY_BYTES
         self.offset = self.done = 0
         self.context = atomic(path)
@@ -62,8 +62,9 @@ class MatrixWriter:
 
     def _put(self, name: str, array: NDArray[Any]) -> None:
         self.stream.write(np.ascontiguousarray(array).data)
-        self.header[name] = {"dtype": DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [self.offset, self.offset + array.nbytes]}
-        self.offset += array.nbytes
+        end = self.offset + array.nbytes
+        self.header[name] = {"dtype": DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [self.offset, end]}
+        self.offset = end
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
@@ -103,13 +104,14 @@ class EvaluationMatrix:
         """Tokens in all."""
         return self.contexts * self.n_ctx
 
-    def shard(self, k: int) -> Shard:
-        """Shard `k` as float32 [token, feature]: a `scipy.sparse.csr_array`, or a dense array for neurons."""
+    def shard(self, k: int, features: slice = slice(None)) -> Shard:
+        """Shard `k` as float32 [token, feature], or some features of it: a `scipy.sparse.csr_array`, or a dense array for neurons."""
         with safe_open(self.path, framework="numpy") as file:
             if self.dense:
-                return file.get_tensor(f"{k:03d}/dense").astype(np.float32)
+                return file.get_slice(f"{k:03d}/dense")[:, features].astype(np.float32)
             indptr, indices, values = (file.get_tensor(f"{k:03d}/{part}") for part in ("indptr", "indices", "values"))
-        return sparse.csr_array((values, indices, indptr), shape=(len(indptr) - 1, self.n_features))
+        whole = sparse.csr_array((values, indices, indptr), shape=(len(indptr) - 1, self.n_features))
+        return whole if features.indices(self.n_features) == (0, self.n_features, 1) else whole[:, features]
 
     def __iter__(self) -> Iterator[Shard]:
         """All shards in order."""

@@ -25,5 +25,8 @@ def to_hooked(folder: Path, device: str | torch.device = "cpu") -> "HookedTransf
         n_layers=1, d_model=shape.d_model, n_heads=shape.n_heads, d_head=shape.d_head, d_mlp=shape.d_mlp, n_ctx=shape.n_ctx, d_vocab=shape.d_vocab,
         act_fn=shape.act_fn, normalization_type="LN", eps=EPS, default_prepend_bos=False, device=str(device), init_weights=False)
     hooked = HookedTransformer(config, move_to_device=False)
-    hooked.load_state_dict(model.state_dict(), strict=False)  # theirs also has buffers: the causal mask
-    return hooked.to(device).eval().requires_grad_(False)
+    buffers = dict(hooked.named_buffers())  # theirs only: the causal mask
+    hooked.load_state_dict(model.state_dict() | buffers)
+    hooked.eval().requires_grad_(False)
+    hooked.to(device, print_details=False)
+    return hooked

@@ -1,11 +1,11 @@
 """A model's folder: `architecture.json` and `weights.safetensors`, written together and checked when read."""
 
-import dataclasses
 from pathlib import Path
 
 import torch
 
 from replication import artifacts
+from replication.config import build
 from replication.model.transformer import Architecture, Transformer
 
 
@@ -41,11 +41,7 @@ def read(folder: Path, device: str | torch.device = "cpu") -> Transformer:
 
 
 def architecture(folder: Path) -> Architecture:
-    """The architecture of a model's folder. Raises ArtifactError when it is missing or holds other keys."""
+    """The architecture of a model's folder. Raises ArtifactError when it is missing, ConfigError when a value is none of its kind."""
     path = folder / artifacts.ARCHITECTURE
-    raw = artifacts.read_json(path)
-    try:
-        return Architecture(**{f.name: raw[f.name] for f in dataclasses.fields(Architecture)})
-    except (KeyError, TypeError):
-        keys = ", ".join(f.name for f in dataclasses.fields(Architecture))
-        raise artifacts.ArtifactError(f"{path} must hold exactly {keys}; make the model again") from None
+    made: Architecture = build(Architecture, artifacts.read_json(path), str(path))
+    return made

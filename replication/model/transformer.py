@@ -11,9 +11,9 @@ Pre-layer-norm, learned positions, biases, GPT-2's layer norm (eps 1e-5). Source
 on the transformer (one layer, ReLU, width of the MLP four times the stream); the rest is ours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class Architecture:
     d_mlp: int
     n_heads: int
     n_ctx: int
-    act_fn: str
+    act_fn: Literal["relu", "gelu"]
     d_vocab: int
 
     @staticmethod
@@ -67,9 +67,9 @@ class Attention(nn.Module):
 
     def __init__(self, n_heads: int, d_model: int, d_head: int) -> None:
         super().__init__()
-        for name in "QKV":
-            setattr(self, f"W_{name}", nn.Parameter(torch.empty(n_heads, d_model, d_head)))
-            setattr(self, f"b_{name}", nn.Parameter(torch.zeros(n_heads, d_head)))
+        self.W_Q, self.b_Q = nn.Parameter(torch.empty(n_heads, d_model, d_head)), nn.Parameter(torch.zeros(n_heads, d_head))
+        self.W_K, self.b_K = nn.Parameter(torch.empty(n_heads, d_model, d_head)), nn.Parameter(torch.zeros(n_heads, d_head))
+        self.W_V, self.b_V = nn.Parameter(torch.empty(n_heads, d_model, d_head)), nn.Parameter(torch.zeros(n_heads, d_head))
         self.W_O, self.b_O = nn.Parameter(torch.empty(n_heads, d_head, d_model)), nn.Parameter(torch.zeros(d_model))
 
     def forward(self, x: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
@@ -83,7 +83,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """The layer whose activations are decomposed."""
+    """The layer whose activations are decomposed; `Transformer` runs it in two halves, one on each side of the site."""
 
     def __init__(self, d_model: int, d_mlp: int, act_fn: str) -> None:
         super().__init__()
@@ -116,9 +116,9 @@ class Transformer(nn.Module):
             "W_U": nn.Parameter(torch.empty(shape.d_model, shape.d_vocab)), "b_U": nn.Parameter(torch.zeros(shape.d_vocab))})
 
     @property
-    def block(self) -> Any:
+    def block(self) -> Block:
         """The only layer."""
-        return self.blocks[0]
+        return cast(Block, self.blocks[0])
 
     @torch.no_grad()
     def initialise(self, seed: Seed) -> "Transformer":
@@ -128,18 +128,21 @@ class Transformer(nn.Module):
         thousands and starves a narrow stream.
         """
         draws = generator(seed, "model.init")
-        for name, parameter in self.named_parameters():
-            if parameter.dim() > 1:
-                table = name.startswith(("embed", "pos_embed", "unembed"))
-                inputs = parameter.shape[:-1].numel() if name.endswith("W_O") else parameter.shape[-2]
-                deviation = 0.02 if table else inputs**-0.5
-                parameter.copy_(torch.from_numpy(draws.standard_normal(parameter.shape, dtype=np.float32) * np.float32(deviation)))
+        for name, matrix in self.matrices():
+            inputs = matrix.shape[:-1].numel() if name.endswith("W_O") else matrix.shape[-2]
+            deviation = inputs**-0.5 if name.startswith("blocks") else 0.02
+            matrix.copy_(torch.from_numpy(draws.standard_normal(matrix.shape, dtype=np.float32) * np.float32(deviation)))
         return self
+
+    def matrices(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Name and tensor of each weight matrix, tables of embeddings included; biases and layer norms are none, whatever their shape."""
+        return ((name, parameter) for name, parameter in self.named_parameters() if name.rpartition(".")[2].startswith("W_"))
 
     def resid_mid(self, tokens: Int[Tensor, "batch pos"]) -> Float[Tensor, "batch pos d_model"]:
         """The residual stream before the MLP."""
-        x = F.embedding(tokens, self.embed["W_E"]) + self.pos_embed["W_pos"][: tokens.shape[1]]
-        return x + self.block.attn(self.block.ln1(x))
+        x: Tensor = F.embedding(tokens, self.embed["W_E"]) + self.pos_embed["W_pos"][: tokens.shape[1]]
+        attention: Tensor = self.block.attn(self.block.ln1(x))
+        return x + attention
 
     def mlp_act(self, resid_mid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_mlp"]:
         """Activations of the MLP's neurons, after the nonlinearity."""
@@ -158,7 +161,8 @@ class Transformer(nn.Module):
 
     def final(self, resid_post: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         """The stream as the unembedding sees it: after the last layer norm."""
-        return self.ln_final(resid_post)
+        normalised: Tensor = self.ln_final(resid_post)
+        return normalised
 
     def logits(self, resid_post: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_vocab"]:
         """Logits of the next token; for many tokens take `replication.model.head`, which never holds them whole."""

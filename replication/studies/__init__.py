@@ -42,12 +42,12 @@ def main(config: Config) -> list[str]:
 
 def main_and_paper_start(config: Config) -> list[str]:
     """The main dictionary and, where the run has it, the one with the paper's start (`A/kaiming`), with replicates."""
-    return main(config) + groups(config.dictionaries).get(sibling(config.studies.main, "kaiming"), [])
+    return [*main(config), *groups(config.dictionaries).get(sibling(config.studies.main, "kaiming"), [])]
 
 
 def main_and_twin(config: Config) -> list[str]:
     """The main dictionary with its replicates, and the same dictionary on the other seed's model."""
-    return main(config) + [config.studies.twin]
+    return [*main(config), config.studies.twin]
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,18 @@ class Study:
     def settings(self, config: Config) -> Settings:
         """The slice of the config that its numbers depend on; its hash is printed on the exhibit."""
         names = self.dictionaries(config)
-        return config.settings("corpus", "activations", "features", "studies", models=sorted({model_of(name) for name in names}), dictionaries=names)
+        models = sorted({model_of(name) for name in names})
+        return config.settings("corpus", "activations", "features", "studies", models=models, dictionaries=names)
 
 
 STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("live_features", "replication.studies.live_features", every, ("features", "evaluation")),
-    Study("loss_recovered", "replication.studies.loss_recovered", every, ("losses", "evaluation")),
+    Study("loss_recovered", "replication.studies.loss_recovered", every, ("losses",)),
     Study("universality_histogram", "replication.studies.universality_histogram", main_and_twin, ("features",), matches=True),
     Study("density_histograms", "replication.studies.density_histograms", every, ("features", "evaluation")),
-    Study("ultralow_cluster", "replication.studies.ultralow_cluster", main_and_paper_start, ("features", "evaluation", "matrix", "weights")),
-    Study("tradeoff", "replication.studies.tradeoff", of_the_main_model, ("losses", "evaluation")),
+    Study("ultralow_cluster", "replication.studies.ultralow_cluster", main_and_paper_start,
+          ("features", "evaluation", "matrix", "weights")),
+    Study("tradeoff", "replication.studies.tradeoff", of_the_main_model, ("losses",)),
     Study("neuron_basis", "replication.studies.neuron_basis", main, ("features", "weights")),
     Study("training_curves", "replication.studies.training_curves", of_the_main_model, ("log",)),
 )}

@@ -9,10 +9,11 @@ With value x_r on replicate r = 1..n of an arm and bootstrap draws of its mean,
 
 where s^2 is the variance over replicates. The replicates share their evaluation sample, so that its noise does not show
 in s and has to be added. An arm without replicates gives no s: then low and high are the 2.5 % and 97.5 % quantiles of
-the draws, and `replicates` is 1, which tells the ledger that training was not varied. Source: ours.
+the draws, and `replicates` is 1, which tells the ledger that training was not varied. A quantity without a sample
+(the last row of a log) has no draws: its interval is the spread over replicates alone. Source: ours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ BLOCK = 64  # resamples of contexts whose weights exist at one time
 
 @dataclass(frozen=True)
 class Arm:
-    """One quantity of one dictionary: `values` [replicate], and its bootstrap `draws` [replicate, resample].
+    """One quantity of one dictionary: `values` [replicate], and its bootstrap `draws` [replicate, resample], if any.
 
     `untrained` marks what no training of a dictionary touches, such as neurons: it has no replicates and needs none.
     """
@@ -40,13 +41,18 @@ class Arm:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval; `sd` is the spread of the value over replicates, None where there is one only."""
+    """A value with its 95 % interval and its spread over replicates; None where there is nothing to tell them from."""
 
     value: float
     sd: float | None
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     replicates: int
+
+    def times(self, factor: float) -> "Estimate":
+        """The same in another unit."""
+        sd, low, high = (None if x is None else x * factor for x in (self.sd, self.low, self.high))
+        return Estimate(self.value * factor, sd, low, high, self.replicates)
 
 
 def estimate(plus: Arm, minus: Arm | None = None) -> Estimate:
@@ -55,17 +61,24 @@ def estimate(plus: Arm, minus: Arm | None = None) -> Estimate:
     `sd` of a difference is that of one replicate of each arm: sqrt(s_plus^2 + s_minus^2).
     """
     arms = [plus] if minus is None else [plus, minus]
-    draws = plus.draws.mean(0) - (0.0 if minus is None else minus.draws.mean(0))
     value = float(plus.values.mean() - (0.0 if minus is None else minus.values.mean()))
+    draws = plus.draws.mean(0) - (0.0 if minus is None else minus.draws.mean(0))
     trained = [arm.values for arm in arms if not arm.untrained]
     replicates = min((len(values) for values in trained), default=1)
     if replicates < 2:
-        low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-        return Estimate(value, None, float(low), float(high), 1)
+        low, high = quantiles(draws) if draws.size else (None, None)
+        return Estimate(value, None, low, high, 1)
     variances = [values.var(ddof=1) for values in trained]
-    error = np.sqrt(sum(variance / len(values) for variance, values in zip(variances, trained, strict=True)) + draws.var(ddof=1))
+    training = sum(variance / len(values) for variance, values in zip(variances, trained, strict=True))
+    error = np.sqrt(training + (draws.var(ddof=1) if draws.size else 0.0))
     reach = float(stats.t.ppf((1 + COVERAGE) / 2, replicates - 1) * error)
     return Estimate(value, float(np.sqrt(sum(variances))), value - reach, value + reach, replicates)
+
+
+def quantiles(draws: Array) -> tuple[float, float]:
+    """The ends of the middle 95 % of draws."""
+    low, high = np.quantile(draws, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+    return float(low), float(high)
 
 
 def smallest(estimates: list[Estimate]) -> Estimate:
@@ -75,7 +88,8 @@ def smallest(estimates: list[Estimate]) -> Estimate:
     (intersection-union test); `high` is the smallest upper end.
     """
     least = min(estimates, key=lambda item: item.value)
-    return Estimate(least.value, least.sd, min(item.low for item in estimates), min(item.high for item in estimates), min(item.replicates for item in estimates))
+    low, high = (min(getattr(item, end) for item in estimates) for end in ("low", "high"))
+    return Estimate(least.value, least.sd, low, high, min(item.replicates for item in estimates))
 
 
 def random(settings: Settings, what: str, *index: int) -> np.random.Generator:
@@ -105,5 +119,11 @@ def resampled(statistic: Callable[[Array], Array | float], sample: Array, resamp
 def arm_of(statistic: Callable[[Array], float], samples: list[Array], settings: Settings, what: str) -> Arm:
     """The arm of a statistic over features: one sample of features per replicate."""
     assert settings.studies
-    draws = [resampled(statistic, sample, settings.studies.bootstrap, random(settings, what, index)) for index, sample in enumerate(samples)]
+    resamples = settings.studies.bootstrap
+    draws = [resampled(statistic, sample, resamples, random(settings, what, index)) for index, sample in enumerate(samples)]
     return Arm(np.array([float(statistic(sample)) for sample in samples]), np.array(draws))
+
+
+def exact(values: Sequence[float]) -> Arm:
+    """The arm of a quantity that is known without a sample, one value per replicate."""
+    return Arm(np.array(values, dtype=np.float64), np.empty((len(values), 0)))

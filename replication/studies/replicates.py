@@ -12,9 +12,7 @@ SUFFIX = re.compile(r"-r[1-9]\d*$")
 def base(name: str, dictionaries: Mapping[str, Sae]) -> str:
     """The dictionary that `name` replicates, or `name` itself: same model, same settings but the seed."""
     stem = SUFFIX.sub("", name)
-    if stem != name and stem in dictionaries and dataclasses.replace(dictionaries[stem], seed=0) == dataclasses.replace(dictionaries[name], seed=0):
-        return stem
-    return name
+    return stem if stem != name and stem in dictionaries and alike(name, stem, dictionaries) else name
 
 
 def groups(dictionaries: Mapping[str, Sae]) -> dict[str, list[str]]:
@@ -33,6 +31,17 @@ def model_of(name: str) -> str:
 def sibling(main: str, short: str) -> str:
     """Another dictionary of the same model: `A/0` for `A/1` and `0`."""
     return f"{model_of(main)}/{short}"
+
+
+def ladder(main: str) -> dict[str, tuple[str, str]]:
+    """Neighbours in size among the paper's dictionaries: `0_1` is A/0 and A/1 for a main dictionary of A."""
+    return {f"{small}_{large}": (sibling(main, small), sibling(main, large)) for small, large in (("0", "1"), ("1", "2"))}
+
+
+def lacking(main: str, dictionaries: Mapping[str, Sae], *keys: str) -> dict[str, str]:
+    """Why a number that compares neighbours in size (`growth` of `growth_0_1`) cannot be given by this run."""
+    return {f"{key}_{step}": f"the run has no {name}" for key in keys for step, pair in ladder(main).items()
+            for name in pair if name not in dictionaries}
 
 
 def alike(name: str, main: str, dictionaries: Mapping[str, Sae], *but: str) -> bool:

@@ -16,6 +16,7 @@ import replication
 from replication import artifacts
 from replication.artifacts import ArtifactError, Layout
 from replication.config import Settings, UserError
+from replication.features.matrix import EvaluationMatrix
 from replication.provenance import Stopwatch
 from replication.studies.intervals import Estimate
 
@@ -65,34 +66,29 @@ class Reader:
 
     def weights(self, name: str) -> dict[str, np.ndarray]:
         """`W_enc` [d_in, d_sae], `b_enc`, `W_dec` [d_sae, d_in], `b_dec` of a dictionary, without torch."""
-        return self._tensors(self._checked(self.layout.sae(name), artifacts.SAE_WEIGHTS))
-
-    def matrix(self, name: str) -> dict[str, np.ndarray]:
-        """The shards of the evaluation matrix: `000/indptr`, `000/indices`, `000/values`, `001/indptr`, ..."""
-        return self._tensors(self._checked(self.layout.features(name), artifacts.MATRIX))
-
-    def matches(self) -> pd.DataFrame:
-        """Best matches between dictionaries and neurons."""
-        path = self.layout.evaluation() / artifacts.MATCHES
-        self.inputs["matches"] = path
-        return artifacts.read_table(path)
-
-    def corpus(self) -> dict[str, Any]:
-        """What the text was."""
-        found: dict[str, Any] = artifacts.read_json(self.layout.corpus() / artifacts.CORPUS)
-        return found
-
-    def _checked(self, folder: Path, file: str) -> Path:
-        artifacts.check(folder, file)
-        self.inputs[str((folder / file).relative_to(self.layout.root))] = folder / file
-        return folder / file
-
-    @staticmethod
-    def _tensors(path: Path) -> dict[str, np.ndarray]:
+        path = self._checked(self.layout.sae(name), artifacts.SAE_WEIGHTS)
         try:
             return load_file(path)
         except SafetensorError as error:
             raise ArtifactError(f"{path} is truncated or not safetensors ({error}); delete it and run `snakemake --cores all`") from None
+
+    def matrix(self, name: str) -> EvaluationMatrix:
+        """The evaluation matrix of a dictionary."""
+        return EvaluationMatrix(self._checked(self.layout.features(name), artifacts.MATRIX))
+
+    def matches(self) -> pd.DataFrame:
+        """Best matches between dictionaries and neurons."""
+        return artifacts.read_table(self._checked(self.layout.evaluation(), artifacts.MATCHES, artifacts.MATCHES_META))
+
+    def corpus(self) -> dict[str, Any]:
+        """What the text was."""
+        found: dict[str, Any] = artifacts.read_json(self._checked(self.layout.corpus(), artifacts.CORPUS))
+        return found
+
+    def _checked(self, folder: Path, file: str, meta: str = artifacts.META) -> Path:
+        artifacts.check(folder, file, name=meta)
+        self.inputs[str((folder / file).relative_to(self.layout.root))] = folder / file
+        return folder / file
 
 
 def provenance(settings: Settings, corpus: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,20 +97,25 @@ def provenance(settings: Settings, corpus: Mapping[str, Any]) -> dict[str, Any]:
             "corpus_matches_reference": corpus.get("matches_reference"), "version": replication.__version__}
 
 
-def write(*, out: Path, study: str, data: pd.DataFrame, numbers: Mapping[str, Number], settings: Settings, reader: Reader, stopwatch: Stopwatch) -> None:
-    """Write a study's folder. Numbers that are not finite are left out: nothing was measured."""
+def write(*, out: Path, study: str, data: pd.DataFrame, numbers: Mapping[str, Number], settings: Settings, reader: Reader,
+          stopwatch: Stopwatch, missing: Mapping[str, str] | None = None) -> None:
+    """Write a study's folder. A number that is not finite is left out; `missing` says of such keys why, in a few words."""
     if data.empty:
         raise UserError(f"study {study} found nothing to tell in {reader.layout.root}; the run lacks the dictionaries that it compares")
     artifacts.write_table(out / artifacts.DATA, data)
-    artifacts.write_json(out / artifacts.NUMBERS, {
-        "provenance": provenance(settings, reader.corpus()), "numbers": {key: plain(value) for key, value in numbers.items() if math.isfinite(value.value)}})
-    artifacts.write_meta(out, stage="studies", settings=settings, files={name: out / name for name in (artifacts.DATA, artifacts.NUMBERS)},
-                         inputs=reader.inputs, stopwatch=stopwatch, study=study)
+    finite = {key: plain(value) for key, value in numbers.items() if math.isfinite(value.value)}
+    why = {key: reason for key, reason in (missing or {}).items() if key not in finite}
+    artifacts.write_json(out / artifacts.NUMBERS, {"provenance": provenance(settings, reader.corpus()), "numbers": finite, "missing": why})
+    files = {name: out / name for name in (artifacts.DATA, artifacts.NUMBERS)}
+    artifacts.write_meta(out, stage="studies", settings=settings, files=files, inputs=reader.inputs, stopwatch=stopwatch, study=study)
 
 
 def plain(number: Number) -> dict[str, Any]:
     """The fields that are known, floats with nine significant digits so that last bits do not matter."""
-    found = {name: value for name, value in dataclasses.asdict(number).items() if value is not None}
-    return {name: float(f"{value:.9g}") if isinstance(value, float) else value for name, value in found.items() if not (isinstance(value, float) and not math.isfinite(value))}
+    def known(value: object) -> bool:
+        return value is not None and not (isinstance(value, float) and not math.isfinite(value))
+
+    found = {name: value for name, value in dataclasses.asdict(number).items() if known(value)}
+    return {name: float(f"{value:.9g}") if isinstance(value, float) else value for name, value in found.items()}
 
 

@@ -1,0 +1,36 @@
+"""Which files the rules of this stage read: of the run, and of what people wrote in the project."""
+
+import os
+from pathlib import Path
+
+from replication import artifacts
+from replication.artifacts import Layout
+from replication.claims.reference import NUMBERS, PROVENANCE
+from replication.exhibits import EXHIBITS, written
+from replication.provenance import PACKAGE
+from replication.studies import STUDIES
+
+PROJECT = PACKAGE.parent
+DRAWN = {"figure": ".png", "table": ".md"}
+__all__ = ["PROJECT", "captions", "exhibits", "numbers", "reference", "written"]
+
+
+def reference(run: str) -> list[str]:
+    """Frozen numbers of a run with their provenance, or nothing where none are frozen."""
+    folder = PROJECT / "results" / "reference" / run
+    return [os.path.relpath(folder / name) for name in (NUMBERS, PROVENANCE)] if (folder / NUMBERS).is_file() else []
+
+
+def numbers(layout: Layout) -> list[Path]:
+    """Headline numbers of every study."""
+    return [layout.study(name) / artifacts.NUMBERS for name in STUDIES]
+
+
+def exhibits(layout: Layout) -> list[Path]:
+    """The picture of every figure and the text of every table."""
+    return [layout.exhibits() / f"{name}{DRAWN[exhibit.kind]}" for name, exhibit in EXHIBITS.items()]
+
+
+def captions(layout: Layout) -> list[Path]:
+    """The caption of every exhibit, with its numbers filled in."""
+    return [layout.exhibits() / f"{name}.txt" for name in EXHIBITS]

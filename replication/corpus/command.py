@@ -1,0 +1,43 @@
+"""Verbs of the corpus stage: `documents`, `tokenizer`, `tokens`."""
+
+import argparse
+from pathlib import Path
+
+from replication.cli import Job
+from replication.config import Settings
+from replication.progress import Progress
+
+
+def register(job: Job) -> None:
+    """Add the verbs and their paths to the command line."""
+    parser = job("documents", documents, "Collect the text, without duplicates, and split off the held-out documents.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
+    parser = job("tokenizer", tokenizer, "Train a byte-level BPE tokenizer, or fetch the one that the config names.")
+    parser.add_argument("--documents", type=Path, required=True, help="documents.parquet")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
+    parser = job("tokens", tokens, "Encode the documents, pack them and cut them into contexts; count tokens.")
+    parser.add_argument("--documents", type=Path, required=True, help="documents.parquet")
+    parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json")
+    parser.add_argument("--n-ctx", type=int, required=True, help="tokens of a context")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
+
+
+def documents(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """`documents.parquet`, `corpus.json`."""
+    from replication.corpus.documents import collect
+
+    collect(settings=settings, out=arguments.out, progress=progress)
+
+
+def tokenizer(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """`tokenizer.json`."""
+    from replication.corpus.tokenizer import make
+
+    make(documents=arguments.documents, settings=settings, out=arguments.out, progress=progress)
+
+
+def tokens(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """`train.safetensors`, `held_out.safetensors`, `unigrams.safetensors`."""
+    from replication.corpus.tokens import encode
+
+    encode(documents=arguments.documents, tokenizer=arguments.tokenizer, n_ctx=arguments.n_ctx, settings=settings, out=arguments.out, progress=progress)

@@ -1,0 +1,106 @@
+"""Tokens: documents one after another, each closed by the end-of-text token, cut into contexts."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from replication import artifacts
+from replication.config import Settings, UserError
+from replication.corpus import shards
+from replication.corpus.table import read
+from replication.corpus.tokenizer import META as TOKENIZER_META
+from replication.corpus.tokenizer import end_of_text, load
+from replication.progress import Progress
+from replication.provenance import Stopwatch
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+META = "tokens.meta.json"
+SPLITS = {"train": artifacts.TRAIN_TOKENS, "held_out": artifacts.HELD_OUT_TOKENS}
+# Encoded at a time, so that memory stays small: the library keeps some 100 bytes for each token of a batch.
+BATCH_CHARACTERS = 2_000_000
+
+
+def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, out: Path, progress: Progress) -> None:
+    """Write both splits as shards of contexts and the unigram counts of the training split into `out`.
+
+    Raises UserError when the training text does not fill one context.
+    """
+    stopwatch = Stopwatch()
+    artifacts.check(tokenizer.parent, tokenizer.name, name=TOKENIZER_META)
+    encoder = load(tokenizer)
+    total = artifacts.read_json(documents.parent / artifacts.CORPUS)["bytes"]
+    files = {}
+    done = 0
+    for split, name in SPLITS.items():
+        parts = []
+        for part, size in encoded(read(documents, held_out=split == "held_out"), encoder):
+            parts.append(part)
+            done += size
+            progress(done, total)
+        tokens = contexts(parts, n_ctx)
+        if split == "train":
+            if not len(tokens):
+                raise UserError(f"the training text is {sum(map(len, parts))} tokens, less than one context of {n_ctx}; "
+                                "give more text (corpus.max_bytes, corpus.paths) or lower n_ctx")
+            files["unigrams"] = out / artifacts.UNIGRAMS
+            artifacts.write_tensors(files["unigrams"], {shards.COUNTS: torch.bincount(tokens.flatten(), minlength=encoder.get_vocab_size())})
+        files[split] = out / name
+        shards.write_tokens(files[split], tokens)
+    artifacts.write_meta(out, stage="corpus tokens", settings=settings, files=files, inputs={"documents": documents, "tokenizer": tokenizer},
+                         stopwatch=stopwatch, name=META, n_ctx=n_ctx)
+
+
+def encoded(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[Int[np.ndarray, " token"], int]]:
+    """Batches of documents as int32 tokens, each document followed by the end-of-text token; with their bytes of text."""
+    end = end_of_text(tokenizer)
+    for batch in batches(texts, BATCH_CHARACTERS):
+        ids: list[int] = []
+        for encoding in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            ids += encoding.ids
+            ids.append(end)
+        yield np.array(ids, dtype=np.int32), sum(len(text.encode()) for text in batch)
+
+
+def batches(texts: Iterable[str], characters: int) -> Iterator[list[str]]:
+    """Texts in lists that hold at least `characters` characters, but for the last."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        batch.append(text)
+        size += len(text)
+        if size >= characters:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def contexts(parts: list[Int[np.ndarray, " token"]], n_ctx: int) -> Int[Tensor, "context n_ctx"]:
+    """Tokens in rows of `n_ctx`, int32; the last ones, which fill no row, are left out."""
+    tokens = np.concatenate([np.zeros(0, np.int32), *parts])
+    rows = len(tokens) // n_ctx
+    return torch.from_numpy(tokens[: rows * n_ctx].reshape(rows, n_ctx))
+
+
+def as_dataset(folder: Path, split: str) -> "Dataset":
+    """A split, `train` or `held_out`, of a corpus folder as a `datasets.Dataset` with the column `tokens`, without a copy.
+
+    This is what SAELens takes as a dataset of tokens. Raises UserError for another split, ArtifactError for a broken file.
+    """
+    import datasets
+    import pyarrow as pa
+
+    if split not in SPLITS:
+        raise UserError(f"split is {split!r}, but must be one of {', '.join(SPLITS)}")
+    artifacts.check(folder, SPLITS[split], name=META)
+    tokens = shards.read_tokens(folder / SPLITS[split])
+    column = pa.FixedSizeListArray.from_arrays(pa.array(tokens.flatten().numpy()), tokens.shape[1])
+    return datasets.Dataset(pa.table({"tokens": column}))

@@ -1,0 +1,70 @@
+"""What an exhibit is drawn from: its study's table and numbers, and the published values beside them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from replication import artifacts
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's results. `published` are the paper's values of its numbers; `distributions` is published data to lay under it."""
+
+    data: pd.DataFrame
+    numbers: dict[str, dict[str, Any]]
+    provenance: dict[str, Any]
+    published: dict[str, float]
+    distributions: pd.DataFrame
+
+    def get(self, key: str, field: str = "value") -> float | None:
+        """A field of a number, or None where it was not measured."""
+        value = self.numbers.get(key, {}).get(field)
+        return None if value is None else float(value)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure, the sample size for the small print, and facts for the caption beside the study's numbers."""
+
+    figure: Figure
+    note: str
+    facts: dict[str, str]
+
+
+def read(folder: Path, name: str, *, distributions: Path, claims: Path) -> Study:
+    """A study's folder, checked against its checksums. Raises ArtifactError."""
+    artifacts.check(folder, artifacts.DATA, artifacts.NUMBERS)
+    found = artifacts.read_json(folder / artifacts.NUMBERS)
+    return Study(artifacts.read_table(folder / artifacts.DATA), found["numbers"], found["provenance"], published(claims, name),
+                 artifacts.read_table(distributions))
+
+
+def published(claims: Path, study: str) -> dict[str, float]:
+    """The first published value of each of a study's numbers, bounds left out."""
+    table = artifacts.read_table(claims)
+    found: dict[str, float] = {}
+    for number, value in zip(table["number"].astype(str), table["published"].astype(str), strict=True):
+        key = number.removeprefix(f"{study}.")
+        if key != number and key not in found and value.replace(".", "", 1).replace("e-", "", 1).isdigit():
+            found[key] = float(value)
+    return found
+
+
+def fill(template: str, study: Study, facts: dict[str, str]) -> str:
+    """A caption with its numbers: `{other.value:,.0f}`, `{auc_gain.low:.3f}`, `{tokens}`.
+
+    A template has one sentence a line; a sentence that names a number which this run did not measure is left out.
+    """
+    places: dict[str, Any] = {key: SimpleNamespace(**number) for key, number in study.numbers.items()} | facts
+    sentences = []
+    for line in template.splitlines():
+        try:
+            sentences.append(line.strip().format_map(places))
+        except (KeyError, AttributeError):
+            continue
+    return " ".join(sentence for sentence in sentences if sentence)

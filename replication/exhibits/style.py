@@ -1,0 +1,108 @@
+"""One style for all exhibits: colours that survive colour blindness and grey print, small print, and saving.
+
+Orange is for activations and features, blue and red for ablation (red: it hurt). Series also differ in line style,
+marker or hatch, so that no statement hangs on colour alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import matplotlib.style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from replication import artifacts
+
+ORANGE, BLUE, RED = "#E07B00", "#1F5FA8", "#B2182B"
+DARK, GREY, LIGHT, PALE = "#222222", "#777777", "#BFBFBF", "#E9E9E9"
+PUBLISHED: Mapping[str, Any] = {"color": DARK, "linewidth": 0.9, "linestyle": (0, (4, 2))}
+PARTS: Mapping[str, Mapping[str, Any]] = {
+    "other": {"facecolor": ORANGE, "edgecolor": "#8A4C00", "label": "live (neither)"},
+    "ultralow": {"facecolor": "#F6D7AE", "edgecolor": "#8A4C00", "hatch": "////", "label": "ultralow"},
+    "dead": {"facecolor": "white", "edgecolor": GREY, "hatch": "....", "label": "dead"},
+}
+SERIES: Sequence[Mapping[str, Any]] = (
+    {"color": BLUE, "linestyle": (0, (5, 1.5)), "marker": "s"}, {"color": "#111111", "linestyle": (0, (1, 1.2)), "marker": "^"},
+    {"color": "#3C9BC9", "linestyle": (0, (4, 1.2, 1, 1.2)), "marker": "D"}, {"color": RED, "linestyle": (0, (7, 1.5, 1, 1.5, 1, 1.5)), "marker": "v"},
+    {"color": "#7A7A7A", "linestyle": "-", "marker": "P"}, {"color": "#5B3A8C", "linestyle": (0, (2, 1)), "marker": "X"},
+    {"color": "#2B7A4B", "linestyle": (0, (8, 2)), "marker": "<"}, {"color": "#A65A8B", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": ">"},
+)
+MAIN: Mapping[str, Any] = {"color": ORANGE, "linestyle": "-", "marker": "o"}
+WIDTH = 7.2  # inches, the width of a text column
+PRINT = 0.20  # inches kept free for the small print
+THIN_SPACE, MINUS = "\u2009", "\u2212"
+
+
+@contextmanager
+def paper() -> Iterator[None]:
+    """The style sheet of the exhibits, and nothing from the user's own settings."""
+    with matplotlib.style.context(["default", str(Path(__file__).with_name("paper.mplstyle"))]):
+        yield
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure in inches that arranges itself above the small print."""
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    engine = made.get_layout_engine()
+    assert engine is not None
+    engine.set(rect=(0, PRINT / height, 1, 1 - PRINT / height), w_pad=0.06, h_pad=0.05, wspace=0.03, hspace=0.04)
+    return made
+
+
+def series(names: Sequence[str], main: str) -> dict[str, dict[str, Any]]:
+    """A line style for each name: the main one orange and solid, the others in a fixed order."""
+    others = [name for name in names if name != main]
+    return {name: dict(MAIN if name == main else SERIES[others.index(name) % len(SERIES)]) for name in names}
+
+
+def grid(axes: Axes, axis: str = "y") -> None:
+    """Thin lines to read values from."""
+    axes.grid(True, axis=axis)  # type: ignore[arg-type]
+
+
+def rule(axes: Axes, x: float, text: str, *, y: float = 0.98, side: str = "right", **kind: Any) -> None:
+    """A vertical line with its label beside it; `y` is the label's height in the panel."""
+    axes.axvline(x, **{**PUBLISHED, **kind})
+    axes.annotate(text, (x, y), xycoords=("data", "axes fraction"), xytext=(3 if side == "right" else -3, 0), textcoords="offset points", fontsize=6.5,
+                  ha="left" if side == "right" else "right", va="top", color=kind.get("color", DARK), linespacing=1.1)
+
+
+def handle(**kind: Any) -> Line2D:
+    """A line for a legend."""
+    return Line2D([], [], **kind)
+
+
+def count(value: float) -> str:
+    """A count as people write it: 8,192."""
+    return f"{value:,.0f}"
+
+
+def l1(value: float) -> str:
+    """The l1 coefficient."""
+    return f"λ{THIN_SPACE}={THIN_SPACE}{value:g}"
+
+
+def describe(provenance: Mapping[str, Any]) -> str:
+    """Where a picture comes from, in one line."""
+    different = "" if provenance.get("corpus_matches_reference") in (True, None) else " (different corpus)"
+    return (f"run {provenance['run']} · config {provenance['config_hash']} · corpus {provenance['corpus_hash']}{different} · "
+            f"replication {provenance['version']}")
+
+
+def save(made: Figure, folder: Path, name: str, title: str, provenance: Mapping[str, Any], note: str) -> None:
+    """Write png and pdf with the provenance in small print and in the metadata; the same figure gives the same bytes."""
+    about = describe(provenance)
+    made.text(0.006, 0.012 * 3 / made.get_figheight(), f"{about} · {note}", fontsize=5.2, color=GREY, ha="left", va="bottom")
+    software = f"replication {provenance['version']}"
+    for suffix, metadata in ((".png", {"Title": title, "Description": f"{about} · {note}", "Software": software, "Run": str(provenance["run"]),
+                                       "ConfigHash": provenance["config_hash"], "CorpusHash": provenance["corpus_hash"]}),
+                             (".pdf", {"Title": title, "Subject": about, "Keywords": note, "Creator": software, "Producer": software,
+                                       "CreationDate": None})):
+        with artifacts.atomic(folder / f"{name}{suffix}") as temporary:
+            made.savefig(temporary, format=suffix[1:], metadata=metadata)

@@ -1,0 +1,74 @@
+"""Jobs of the stage features."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replication.config import Settings
+from replication.progress import Progress
+
+if TYPE_CHECKING:
+    from replication.cli import Job
+
+
+def register(job: "Job") -> None:
+    """The verbs: tokens, neurons, dictionary, match."""
+    parser = job("tokens", tokens, "Draw the evaluation contexts from held-out text.")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--out", type=Path, required=True, help="features folder of the run")
+
+    parser = job("neurons", neurons, "Measure a model's neurons and its losses.")
+    parser.add_argument("--name", required=True, help="the table's name, such as A/neurons")
+    _shared(parser)
+
+    parser = job("dictionary", dictionary, "Measure a dictionary's features in one pass over the evaluation tokens.")
+    parser.add_argument("--name", required=True, help="model/id, such as A/1")
+    parser.add_argument("--dictionary", type=Path, required=True, help="folder of the dictionary")
+    parser.add_argument("--neurons", type=Path, required=True, help="tables of the model's neurons")
+    _shared(parser)
+
+    parser = job("match", match, "Match features of tables by the correlation of their activations.")
+    parser.add_argument("--pairs", nargs="+", required=True, metavar="LEFT=RIGHT", help="whose features, and where to look: A/1=B/1")
+    parser.add_argument("--models", type=Path, required=True, help="folder of all models")
+    parser.add_argument("--dictionaries", type=Path, required=True, help="folder of all dictionaries")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--out", type=Path, required=True, help="features folder of the run, which holds the tables")
+
+
+def _shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--evaluation", type=Path, required=True, help="features folder of the run, which holds the evaluation tokens")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the table")
+
+
+def tokens(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.tokens import make as run
+
+    run(settings=settings, corpus=arguments.corpus, out=arguments.out, progress=progress)
+
+
+def neurons(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.neurons import measure as run
+
+    run(settings=settings, name=arguments.name, model=arguments.model, corpus=arguments.corpus, evaluation=arguments.evaluation,
+        out=arguments.out, progress=progress)
+
+
+def dictionary(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.evaluate import evaluate as run
+
+    run(settings=settings, name=arguments.name, dictionary=arguments.dictionary, model=arguments.model, neurons=arguments.neurons,
+        corpus=arguments.corpus, evaluation=arguments.evaluation, out=arguments.out, progress=progress)
+
+
+def match(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.matches import match as run
+
+    pairs = [(left, right) for left, _, right in (pair.partition("=") for pair in arguments.pairs)]
+    run(settings=settings, pairs=pairs, models=arguments.models, dictionaries=arguments.dictionaries, corpus=arguments.corpus,
+        out=arguments.out, progress=progress)

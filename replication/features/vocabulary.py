@@ -1,0 +1,55 @@
+r"""The vocabulary as tables need it: tokens as a person reads them, and how often the training text holds each.
+
+A token is text where its bytes are text; a byte that is no whole character stands as `\xd8`, as in the published viewer.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from jaxtyping import Int
+from torch import Tensor
+
+from replication import artifacts
+from replication.corpus.shards import read_counts
+from replication.corpus.tokenizer import load
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The text of each token, and its count in the training text."""
+
+    strings: list[str]
+    counts: Int[Tensor, " d_vocab"]
+
+    @staticmethod
+    def read(corpus: Path) -> "Vocabulary":
+        """From a corpus's folder. Raises ArtifactError when a file is missing or changed."""
+        artifacts.check(corpus, artifacts.TOKENIZER, name=artifacts.TOKENIZER_META)
+        artifacts.check(corpus, artifacts.UNIGRAMS, name=artifacts.TOKENS_META)
+        return Vocabulary(token_strings(corpus / artifacts.TOKENIZER), read_counts(corpus / artifacts.UNIGRAMS))
+
+
+def token_strings(tokenizer: Path) -> list[str]:
+    """The text of every token of a `tokenizer.json`, by token id. Raises ArtifactError when the file is missing or no tokenizer."""
+    loaded = load(tokenizer)
+    content = json.loads(tokenizer.read_text(encoding="utf-8"))
+    names = [loaded.id_to_token(token) or "" for token in range(loaded.get_vocab_size(with_added_tokens=True))]
+    if "ByteLevel" not in json.dumps([content.get("pre_tokenizer"), content.get("decoder")]):
+        return [name.replace("▁", " ") for name in names]
+    special = {entry["id"] for entry in content.get("added_tokens", [])}
+    return [name if token in special else _text(name) for token, name in enumerate(names)]
+
+
+def _text(name: str) -> str:
+    return bytes(BYTES[character] for character in name).decode("utf-8", "backslashreplace")
+
+
+def _byte_characters() -> dict[str, int]:
+    """The byte that each character of byte-level BPE stands for (GPT-2's table: printable ones stand for themselves)."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = (byte for byte in range(256) if byte not in printable)
+    return {chr(byte): byte for byte in printable} | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+BYTES = _byte_characters()

@@ -1,0 +1,164 @@
+"""The training of a transformer, top to bottom. Source: ours, but for Adam, which the paper names.
+
+Each step: the loss of a batch of contexts and its gradient; the gradient's norm cut to `grad_clip`; Adam at the scheduled
+rate. No context is seen twice. Weights, moments and sums are float32; on a GPU the products are bfloat16.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from replication import artifacts, checkpoint, compute
+from replication.config import Model, Settings, UserError
+from replication.corpus.shards import read_counts, read_tokens
+from replication.model import store
+from replication.model.head import mean_loss, token_losses
+from replication.model.transformer import Architecture, Transformer
+from replication.progress import Progress
+from replication.provenance import Stopwatch
+from replication.randomness import generator
+
+ROWS = 4000  # of the log, beside those with a validation loss; a longer training logs every so many steps
+
+
+def train(*, settings: Settings, tokens: Path, held_out: Path, unigrams: Path, state: Path, out: Path, progress: Progress | None = None) -> None:
+    """Train one model and write its folder; resumes from `state` where a killed training left one.
+
+    Raises UserError when the text is too short for the tokens asked for, when the loss stops being finite (the last
+    checkpoint stays), or when a checkpoint is not this training's.
+    """
+    stopwatch, progress = Stopwatch(), progress or Progress()
+    assert settings.model and settings.compute
+    device = compute.device(settings.compute)
+    inputs = {"tokens": tokens, "held_out": held_out, "unigrams": unigrams}
+    for path in inputs.values():
+        artifacts.check(path.parent, path.name, name=artifacts.TOKENS_META)
+    training = Training(settings, identity=" ".join([settings.hash(), *map(artifacts.digest, inputs.values())]), tokens=read_tokens(tokens),
+                        held_out=read_tokens(held_out), d_vocab=len(read_counts(unigrams)), state=state, device=device)
+    training.run(progress)
+    files = store.save(training.model, out) | {"log": out / artifacts.TRAINING_LOG}
+    artifacts.write_rows(files["log"], training.rows)
+    artifacts.write_meta(out, stage="model", settings=settings, files=files, inputs=inputs, stopwatch=stopwatch, device=str(device),
+                         dtype="float32" if device.type == "cpu" else "bfloat16 products, float32 weights")
+    checkpoint.clear(state)
+
+
+class Training:
+    """A transformer on its way, with everything that a checkpoint holds."""
+
+    def __init__(self, settings: Settings, *, identity: str, tokens: Int[Tensor, "context n_ctx"], held_out: Int[Tensor, "context n_ctx"], d_vocab: int,
+                 state: Path, device: torch.device) -> None:
+        assert settings.model
+        self.settings: Model = settings.model
+        self.identity, self.state, self.device = identity, state, device
+        batch, seed = self.settings.batch, settings.seed_of("model")
+        self.steps = self.settings.tokens // (batch * self.settings.n_ctx)
+        self.windows, held_out_windows = windows(tokens, self.settings.n_ctx), windows(held_out, self.settings.n_ctx)
+        _check_text(self.settings, self.steps, len(self.windows), len(held_out_windows))
+        self.order = torch.from_numpy(generator(seed, "model.order").permutation(len(self.windows))[: self.steps * batch])
+        chosen = generator(settings.seed, "model.validation").choice(len(held_out_windows), self.settings.validation_contexts, replace=False)
+        self.validation = held_out_windows[torch.from_numpy(chosen)]
+        self.model = Transformer(Architecture.of(self.settings, d_vocab)).initialise(seed).to(device)
+        self.adam = torch.optim.Adam(self.model.parameters(), lr=self.settings.lr, betas=(self.settings.beta1, self.settings.beta2), fused=True)
+        self.step, self.rows = 0, list[dict[str, Any]]()
+        saved = checkpoint.load(state, identity, str(device))
+        if saved is not None:
+            self.step, self.rows = saved.step, saved.rows
+            self._restore(saved.tensors)
+
+    def run(self, progress: Progress) -> None:
+        """All steps from the current one to the last."""
+        batch, parameters = self.settings.batch, list(self.model.parameters())
+        every = -(-self.steps // ROWS)
+        while self.step < self.steps:
+            rate = learning_rate(self.settings, self.step, self.steps)
+            contexts = self.windows[self.order[self.step * batch : (self.step + 1) * batch]].to(self.device, non_blocking=True)
+            loss = self._loss(contexts)
+            loss.backward()
+            norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+            loss_value, norm_value = loss.item(), norm.item()
+            if not math.isfinite(loss_value + norm_value):
+                raise UserError(self._not_finite(loss_value, norm_value))
+            if self.settings.grad_clip:
+                clip_grads_with_norm_(parameters, self.settings.grad_clip, norm)
+            self.adam.param_groups[0]["lr"] = rate
+            self.adam.step()
+            self.adam.zero_grad()
+            self.step += 1
+            validate = self.step % self.settings.validate_every == 0 or self.step == self.steps
+            if validate or self.step % every == 0:
+                self.rows.append({"step": self.step, "tokens": self.step * batch * self.settings.n_ctx, "loss": loss_value,
+                                  "validation_loss": self.validation_loss() if validate else None, "lr": rate, "grad_norm": norm_value})
+            if self.step % self.settings.checkpoint_every == 0 and self.step < self.steps:
+                self._checkpoint()
+            progress(self.step, self.steps, f"loss {loss_value:.3f}")
+
+    def _loss(self, contexts: Int[Tensor, "batch n_ctx_1"]) -> Float[Tensor, ""]:
+        unembed = self.model.unembed
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            x = self.model.final(self.model.resid_post(contexts[:, :-1])).flatten(0, 1)
+            return mean_loss(x, unembed["W_U"], unembed["b_U"], contexts[:, 1:].flatten(), self.settings.head_chunk)
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Mean cross-entropy in nats per token over the held-out contexts of `validation_contexts`, in float32."""
+        unembed, losses = self.model.unembed, []
+        for contexts in self.validation.to(self.device).split(self.settings.batch):
+            x = self.model.final(self.model.resid_post(contexts[:, :-1])).flatten(0, 1)
+            losses.append(token_losses(x, unembed["W_U"], unembed["b_U"], contexts[:, 1:].flatten(), self.settings.head_chunk))
+        return torch.cat(losses).mean().item()
+
+    def _checkpoint(self) -> None:
+        tensors = dict(self.model.state_dict())
+        for name, parameter in self.model.named_parameters():
+            tensors |= {f"adam.{kind}.{name}": value for kind, value in self.adam.state[parameter].items()}
+        checkpoint.save(self.state, self.identity, step=self.step, tensors=tensors, rows=self.rows)
+
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
+        self.model.load_state_dict({name: tensors[name] for name in self.model.state_dict()})
+        for name, parameter in self.model.named_parameters():
+            self.adam.state[parameter] = {kind: tensors[f"adam.{kind}.{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")}
+
+    def _not_finite(self, loss: float, norm: float) -> str:
+        what = "loss" if not math.isfinite(loss) else "norm of the gradient"
+        kept = "its last checkpoint is kept" if (self.state / artifacts.CHECKPOINT).exists() else "there is no checkpoint yet"
+        return f"the {what} is {norm if math.isfinite(loss) else loss} at step {self.step + 1}; lower model.lr, {self.settings.lr:g} ({kept} in {self.state})"
+
+
+def windows(tokens: Int[Tensor, "context n_ctx"], n_ctx: int) -> Int[Tensor, "window n_ctx_1"]:
+    """Each context with the token that follows it in the text, as a view, so that the last position has a target too.
+
+    The contexts must be in the order of the text, as the corpus writes them. The last one has no successor and is left out.
+    Raises UserError when the contexts have another length than `n_ctx`.
+    """
+    if tokens.shape[1] != n_ctx:
+        raise UserError(f"the tokens are cut into contexts of {tokens.shape[1]}, but model.n_ctx is {n_ctx}; make the corpus again")
+    return tokens.flatten().unfold(0, n_ctx + 1, n_ctx) if len(tokens) > 1 else tokens.new_empty(0, n_ctx + 1)
+
+
+def learning_rate(settings: Model, step: int, steps: int) -> float:
+    """The rate of the step after `step` steps: linear warm-up, then constant, or half a cosine down to 0 at the end."""
+    rising = settings.lr_warmup * steps
+    if step < rising:
+        return settings.lr * min(1.0, (step + 1) / rising)
+    if settings.schedule == "constant":
+        return settings.lr
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+
+
+def _check_text(settings: Model, steps: int, train: int, held_out: int) -> None:
+    """Raises UserError when the tokens fill no batch, or the corpus has fewer contexts than training or validation ask for."""
+    n_ctx = settings.n_ctx
+    if not steps:
+        raise UserError(f"model.tokens is {settings.tokens}, less than one batch of {settings.batch * n_ctx} tokens; raise it or lower model.batch")
+    if steps * settings.batch > train:
+        raise UserError(f"too little text for the tokens asked for: model.tokens asks for {steps * settings.batch * n_ctx} (whole batches), "
+                        f"but the corpus has {train * n_ctx} to train on; lower model.tokens or raise corpus.max_bytes")
+    if settings.validation_contexts > held_out:
+        raise UserError(f"too little text for the validation: model.validation_contexts asks for {settings.validation_contexts} contexts of {n_ctx} tokens, "
+                        f"but the corpus has {held_out} held out; lower it or raise corpus.holdout")

@@ -1,0 +1,37 @@
+# Every exhibit is a target by name: `snakemake --cores all density_histograms`. It draws its study's table and nothing else.
+from replication.exhibits import EXHIBITS, suffixes, written
+
+for exhibit in EXHIBITS.values():
+
+    rule:
+        name:
+            exhibit.id
+        input:
+            code=code(exhibit.module),
+            style=written("replication", "exhibits", "paper.mplstyle"),
+            data=R.study(exhibit.study) / "data.csv",
+            numbers=R.study(exhibit.study) / "numbers.json",
+            caption=written("paper", "captions", f"{exhibit.id}.md"),
+            distributions=written("paper", "published", "distributions.csv"),
+            claims=written("paper", "published", "claims.csv"),
+        output:
+            [R.exhibits() / f"{exhibit.id}{suffix}" for suffix in suffixes(exhibit)],
+        log:
+            R.log(f"exhibits/{exhibit.id}.log"),
+        benchmark:
+            R.benchmark(f"exhibits/{exhibit.id}.tsv")
+        threads: 1
+        resources:
+            mem_mb=800,
+            runtime=5,
+            gpu=0,
+        params:
+            settings=config_.settings().json(),
+            id=exhibit.id,
+            study=R.study(exhibit.study),
+            out=R.exhibits(),
+        message:
+            f"exhibit {exhibit.id}: draw it"
+        shell:
+            "python -m replication exhibits draw {params.id} --settings {params.settings:q} --log {log} --study {params.study}"
+            " --caption {input.caption} --distributions {input.distributions} --claims {input.claims} --out {params.out}"

@@ -1,0 +1,150 @@
+# What every feature and every neuron does on the run's evaluation tokens. One job a dictionary: the pass and its tables.
+from replication.features import pairs, tables
+
+
+rule features_tokens:
+    input:
+        code=code("replication.features.tokens"),
+        held_out=R.corpus() / "held_out.safetensors",
+    output:
+        tokens=R.evaluation() / "tokens.safetensors",
+        meta=R.evaluation() / "tokens.meta.json",
+    log:
+        R.log("features/tokens.log"),
+    benchmark:
+        R.benchmark("features/tokens.tsv")
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        settings=config_.settings("features").json(),
+        corpus=R.corpus(),
+        out=R.evaluation(),
+    message:
+        "features: draw the evaluation contexts"
+    shell:
+        "python -m replication features tokens --settings {params.settings:q} --log {log} --corpus {params.corpus} --out {params.out}"
+
+
+rule features_neurons:
+    input:
+        code=code("replication.features.neurons"),
+        tokens=R.evaluation() / "tokens.safetensors",
+        weights=R.model("{model}") / "weights.safetensors",
+        architecture=R.model("{model}") / "architecture.json",
+        tokenizer=R.corpus() / "tokenizer.json",
+        unigrams=R.corpus() / "unigrams.safetensors",
+    output:
+        matrix=R.features("{model}/neurons") / "matrix.safetensors",
+        features=R.features("{model}/neurons") / "features.parquet",
+        examples=R.features("{model}/neurons") / "examples.parquet",
+        losses=R.features("{model}/neurons") / "losses.parquet",
+        mean=R.features("{model}/neurons") / "site_mean.safetensors",
+        evaluation=R.features("{model}/neurons") / "evaluation.json",
+        meta=R.features("{model}/neurons") / "meta.json",
+    log:
+        R.log("features/{model}/neurons.log"),
+    benchmark:
+        R.benchmark("features/{model}/neurons.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        settings=config_.settings("compute", "activations", "features").json(),
+        model=R.model("{model}"),
+        corpus=R.corpus(),
+        evaluation=R.evaluation(),
+        out=R.features("{model}/neurons"),
+    message:
+        "features {wildcards.model}/neurons: measure the neurons, and the losses without a dictionary"
+    shell:
+        "python -m replication features neurons --settings {params.settings:q} --log {log} --name {wildcards.model}/neurons"
+        " --model {params.model} --corpus {params.corpus} --evaluation {params.evaluation} --out {params.out}"
+
+
+rule features_dictionary:
+    input:
+        code=code("replication.features.evaluate"),
+        tokens=R.evaluation() / "tokens.safetensors",
+        dictionary=R.sae("{model}/{id}") / "sae_weights.safetensors",
+        start=R.sae("{model}/{id}") / "start.safetensors",
+        weights=R.model("{model}") / "weights.safetensors",
+        architecture=R.model("{model}") / "architecture.json",
+        losses=R.features("{model}/neurons") / "losses.parquet",
+        mean=R.features("{model}/neurons") / "site_mean.safetensors",
+        tokenizer=R.corpus() / "tokenizer.json",
+        unigrams=R.corpus() / "unigrams.safetensors",
+    output:
+        matrix=R.features("{model}/{id}") / "matrix.safetensors",
+        features=R.features("{model}/{id}") / "features.parquet",
+        examples=R.features("{model}/{id}") / "examples.parquet",
+        losses=R.features("{model}/{id}") / "losses.parquet",
+        evaluation=R.features("{model}/{id}") / "evaluation.json",
+        meta=R.features("{model}/{id}") / "meta.json",
+    log:
+        R.log("features/{model}/{id}.log"),
+    benchmark:
+        R.benchmark("features/{model}/{id}.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        settings=config_.settings("compute", "activations", "features").json(),
+        dictionary=R.sae("{model}/{id}"),
+        model=R.model("{model}"),
+        neurons=R.features("{model}/neurons"),
+        corpus=R.corpus(),
+        evaluation=R.evaluation(),
+        out=R.features("{model}/{id}"),
+    message:
+        "features {wildcards.model}/{wildcards.id}: measure the features"
+    shell:
+        "python -m replication features dictionary --settings {params.settings:q} --log {log} --name {wildcards.model}/{wildcards.id}"
+        " --dictionary {params.dictionary} --model {params.model} --neurons {params.neurons} --corpus {params.corpus}"
+        " --evaluation {params.evaluation} --out {params.out}"
+
+
+rule features_matches:
+    input:
+        code=code("replication.features.matches"),
+        matrices=[R.features(name) / "matrix.safetensors" for name in tables(config_)],
+        dictionaries=[
+            R.sae(name) / "sae_weights.safetensors"
+            for name in tables(config_)
+            if name in config_.dictionaries
+        ],
+        models=[
+            R.model(name.partition("/")[0]) / "weights.safetensors"
+            for name in tables(config_)
+        ],
+        unigrams=R.corpus() / "unigrams.safetensors",
+    output:
+        matches=R.evaluation() / "matches.parquet",
+        meta=R.evaluation() / "matches.meta.json",
+    log:
+        R.log("features/matches.log"),
+    benchmark:
+        R.benchmark("features/matches.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=0,
+    params:
+        settings=config_.settings("compute", "activations", "features").json(),
+        pairs=[f"{left}={right}" for left, right in pairs(config_)],
+        models=R.root / "model",
+        dictionaries=R.root / "sae",
+        corpus=R.corpus(),
+        out=R.evaluation(),
+    message:
+        "features: match features between dictionaries, and with neurons"
+    shell:
+        "python -m replication features match --settings {params.settings:q} --log {log} --pairs {params.pairs} --models {params.models}"
+        " --dictionaries {params.dictionaries} --corpus {params.corpus} --out {params.out}"

@@ -1,0 +1,74 @@
+# Transformers: the trained ones, and controls that are shuffled copies of them.
+
+
+rule model:
+    input:
+        code=code("replication.model.train"),
+        tokens=R.corpus() / "train.safetensors",
+        held_out=R.corpus() / "held_out.safetensors",
+        unigrams=R.corpus() / "unigrams.safetensors",
+    output:
+        weights=R.model("{model}") / "weights.safetensors",
+        architecture=R.model("{model}") / "architecture.json",
+        training=R.model("{model}") / "log.csv",
+        meta=R.model("{model}") / "meta.json",
+    log:
+        R.log("model/{model}.log"),
+    benchmark:
+        R.benchmark("model/{model}.tsv")
+    wildcard_constraints:
+        model="|".join(config_.trained_models()),
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=1440,
+        gpu=GPU,
+    params:
+        settings=lambda wildcards: config_.settings(
+            "compute", model=wildcards.model
+        ).json(),
+        state=R.state("model", "{model}"),
+        out=R.model("{model}"),
+    message:
+        "model {wildcards.model}: train the transformer"
+    shell:
+        "python -m replication model train --settings {params.settings:q} --log {log} --name {wildcards.model} --tokens {input.tokens}"
+        " --held-out {input.held_out} --unigrams {input.unigrams} --state {params.state} --out {params.out}"
+
+
+rule shuffled_model:
+    input:
+        code=code("replication.model.shuffle"),
+        weights=lambda wildcards: R.model(config_.models[wildcards.model].shuffle_of)
+        / "weights.safetensors",
+        architecture=lambda wildcards: R.model(
+            config_.models[wildcards.model].shuffle_of
+        )
+        / "architecture.json",
+    output:
+        weights=R.model("{model}") / "weights.safetensors",
+        architecture=R.model("{model}") / "architecture.json",
+        meta=R.model("{model}") / "meta.json",
+    log:
+        R.log("model/{model}.log"),
+    benchmark:
+        R.benchmark("model/{model}.tsv")
+    wildcard_constraints:
+        model="|".join(sorted(set(config_.models) - set(config_.trained_models())))
+        or "none^",
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        settings=lambda wildcards: config_.settings(
+            "compute", model=wildcards.model
+        ).json(),
+        source=lambda wildcards: R.model(config_.models[wildcards.model].shuffle_of),
+        out=R.model("{model}"),
+    message:
+        "model {wildcards.model}: shuffle the weights"
+    shell:
+        "python -m replication model shuffle --settings {params.settings:q} --log {log} --name {wildcards.model}"
+        " --source {params.source} --out {params.out}"

@@ -1,0 +1,157 @@
+import hashlib
+import itertools
+import json
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from replication import artifacts
+from replication.config import Corpus, Settings, UserError
+from replication.corpus.documents import Sample, available, collect, in_holdout, manifest, pieces
+from replication.corpus.sources import Text, fingerprint
+from replication.corpus.table import Document, read
+from replication.progress import Progress
+
+
+def settings(**corpus) -> Settings:
+    return Settings(run="test", seed=0, corpus=Corpus(**{"source": "local", **corpus}))
+
+
+@given(st.text(alphabet="a\né→🙂", max_size=200), st.integers(4, 30))
+def test_pieces_are_short_join_again_and_end_at_lines(text, limit):
+    data = text.encode()
+    parts = list(pieces(data, limit))
+    assert b"".join(parts) == data
+    assert all(len(part) <= limit for part in parts)
+    assert all(part.decode().encode() == part for part in parts)  # no character is cut
+    for part, following in itertools.pairwise(parts):
+        line_end = part.rfind(b"\n")
+        assert line_end == len(part) - 1 or line_end == -1, "a piece goes on after its last line end although more follows"
+        assert len(part) + len(following[:1]) <= limit + 1
+
+
+def test_pieces_by_hand():
+    assert list(pieces(b"aa\nbb\ncccccc\n", 6)) == [b"aa\nbb\n", b"cccccc", b"\n"]
+
+
+def document(number: int, size: int) -> Document:
+    return Document(f"{number:016x}", "", False, size, "")
+
+
+@given(st.lists(st.integers(1, 9), max_size=8), st.integers(1, 30), st.randoms(use_true_random=False))
+def test_a_sample_is_the_longest_prefix_by_id_whatever_the_order(sizes, max_bytes, random):
+    documents = [document(number, size) for number, size in enumerate(sizes)]
+    total, expected = 0, []
+    for one in documents:
+        total += one.bytes
+        if total > max_bytes:
+            break
+        expected.append(one)
+    random.shuffle(documents)
+    sample = Sample(max_bytes)
+    for one in documents:
+        sample.offer(one)
+    assert sample.documents() == expected
+    assert sample.bytes == sum(one.bytes for one in expected)
+
+
+def test_duplicates_are_counted_and_the_first_stays():
+    skipped = Counter()
+    documents = list(available([Text("a", "same"), Text("b", "same"), Text("c", "other")], 0.0, skipped))
+    assert [one.source for one in documents] == ["a", "c"]
+    assert skipped["duplicates"] == 1
+    assert documents[0].id == hashlib.sha256(b"same").hexdigest()[:16]
+
+
+def test_half_a_surrogate_pair_is_named():
+    with pytest.raises(UserError, match="x:3 holds half of a surrogate pair"):
+        list(available([Text("x:3", "\ud800")], 0.0))
+
+
+def test_pieces_of_one_text_lie_on_one_side_of_the_split():
+    sides = Counter()
+    for number in range(40):
+        text = Text(str(number), "".join(f"{number} {line}\n" for line in range(40_000)))
+        held = [one.held_out for one in available([text], 0.5)]
+        assert len(held) > 1
+        assert len(set(held)) == 1
+        sides[held[0]] += 1
+    assert min(sides.values()) > 5
+
+
+def test_the_split_has_its_share_also_among_the_smallest_ids():
+    documents = sorted(available([Text("", str(number)) for number in range(20_000)], 0.1))
+    assert 0.09 < sum(one.held_out for one in documents) / len(documents) < 0.11
+    assert 0.07 < sum(one.held_out for one in documents[:2000]) / 2000 < 0.13
+    assert not in_holdout("f" * 64, 0.5)
+    assert in_holdout("f" * 56 + "00000000", 0.001)
+    assert not in_holdout("0" * 64, 0.0)
+
+
+def test_manifest_is_of_the_set():
+    assert manifest(["b", "a"]) == manifest(["a", "b"]) == hashlib.sha256(b"a\nb").hexdigest()
+    assert manifest(["a"]) != manifest(["a", "b"])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    rows = [{"text": f"row {number} " + "word " * (number % 7)} for number in range(200)]
+    (texts / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (texts / "note.md").write_text("a note, déjà vu")
+    return texts
+
+
+def test_collect_writes_what_it_says(folder, tmp_path):
+    out = tmp_path / "corpus"
+    collect(settings=settings(paths=(str(folder),), holdout=0.2), out=out, progress=Progress())
+    table = pq.read_table(out / artifacts.DOCUMENTS).to_pandas()
+    summary = artifacts.read_json(out / artifacts.CORPUS)
+    assert list(table.columns) == ["document", "source", "held_out", "bytes", "text"]
+    assert list(table.document) == sorted(table.document)
+    assert set(table.source) == {"note.md", *(f"rows.jsonl:{line}" for line in range(1, 201))}
+    assert list(table.bytes) == [len(text.encode()) for text in table.text]
+    assert summary["documents"] == summary["available_documents"] == len(table) == 201
+    assert summary["bytes"] == summary["available_bytes"] == table.bytes.sum()
+    assert summary["held_out_documents"] == table.held_out.sum() > 10
+    assert summary["held_out_bytes"] == table.bytes[table.held_out].sum()
+    assert summary["manifest_sha256"] == manifest(table.document)
+    assert summary["matches_reference"] is None
+    assert sorted([*read(out / artifacts.DOCUMENTS, held_out=True), *read(out / artifacts.DOCUMENTS, held_out=False)]) == sorted(table.text)
+
+
+def test_collect_twice_is_equal_and_less_is_a_part_of_more(folder, tmp_path):
+    for name, max_bytes in (("a", 10**6), ("b", 10**6), ("less", 1500)):
+        collect(settings=settings(paths=(str(folder),), holdout=0.2, max_bytes=max_bytes), out=tmp_path / name, progress=Progress())
+    a, b, less = (tmp_path / name / artifacts.DOCUMENTS for name in ("a", "b", "less"))
+    assert artifacts.digest(a) == artifacts.digest(b)
+    more, fewer = pq.read_table(a).to_pylist(), pq.read_table(less).to_pylist()
+    assert fewer == more[: len(fewer)]
+    assert 1400 < sum(row["bytes"] for row in fewer) <= 1500
+
+
+def test_empty_and_too_small_leave_nothing_behind(folder, tmp_path):
+    (folder / "rows.jsonl").write_text("\n")
+    (folder / "note.md").write_text("  \n")
+    with pytest.raises(UserError, match="the corpus is empty: .*texts gave no text"):
+        collect(settings=settings(paths=(str(folder),)), out=tmp_path / "out", progress=Progress())
+    (folder / "note.md").write_text("long enough")
+    with pytest.raises(UserError, match="max_bytes is 3, less than the first document"):
+        collect(settings=settings(paths=(str(folder),), max_bytes=3), out=tmp_path / "out", progress=Progress())
+    assert not (tmp_path / "out").exists()
+
+
+def test_fingerprint_follows_content_and_not_time(folder):
+    corpus = Corpus(source="local", paths=(str(folder),))
+    before = fingerprint(corpus)
+    note = folder / "note.md"
+    note.write_text(note.read_text())
+    assert fingerprint(corpus) == before
+    note.write_text("a note, DÉJÀ vu")
+    assert fingerprint(corpus) != before
+    assert fingerprint(Corpus(source="local", paths=("/nowhere",))) != before  # and no error: the job reports it

@@ -1,0 +1,154 @@
+import subprocess
+import sys
+from argparse import ArgumentParser
+
+import numpy as np
+import pytest
+import torch
+
+from replication import artifacts
+from replication.artifacts import ArtifactError
+from replication.config import Corpus, Settings, UserError
+from replication.corpus import command, shards, tokenizer
+from replication.corpus.documents import collect
+from replication.corpus.tokens import META, as_dataset, batches, contexts, encode, encoded
+from replication.progress import Progress
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory) -> Settings:
+    folder = tmp_path_factory.mktemp("texts")
+    for number in range(60):
+        (folder / f"{number}.txt").write_text(f"text {number}: " + "the cat sat on the mat, " * (1 + number % 5) + "ü🙂 <|endoftext|> quoted")
+    return Settings(run="test", seed=0, corpus=Corpus(source="local", paths=(str(folder),), d_vocab=300, holdout=0.2))
+
+
+@pytest.fixture(scope="module")
+def corpus(settings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("corpus")
+    collect(settings=settings, out=out, progress=Progress())
+    tokenizer.make(documents=out / artifacts.DOCUMENTS, settings=settings, out=out, progress=Progress())
+    encode(documents=out / artifacts.DOCUMENTS, tokenizer=out / artifacts.TOKENIZER, n_ctx=16, settings=settings, out=out, progress=Progress())
+    return out
+
+
+def test_contexts_by_hand():
+    parts = [np.array([1, 2, 3], np.int32), np.array([4, 5, 6, 7], np.int32)]
+    assert contexts(parts, 3).tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert contexts(parts, 8).shape == (0, 8)
+    assert contexts([], 4).shape == (0, 4)
+
+
+def test_batches():
+    assert list(batches(["aa", "b", "ccc", "d"], 3)) == [["aa", "b"], ["ccc"], ["d"]]
+    assert list(batches([], 3)) == []
+
+
+@pytest.mark.parametrize("split", ["train", "held_out"])
+def test_shards_are_the_documents_packed_in_order(corpus, split):
+    import pyarrow.parquet as pq
+
+    coder = tokenizer.load(corpus / artifacts.TOKENIZER)
+    rows = pq.read_table(corpus / artifacts.DOCUMENTS).to_pylist()
+    texts = [row["text"] for row in rows if row["held_out"] == (split == "held_out")]
+    tokens = shards.read_tokens(corpus / f"{split}.safetensors")
+    assert tokens.dtype == torch.int32
+    assert tokens.shape[1] == 16
+    flat = tokens.flatten().tolist()
+    lengths, position = [], 0
+    for text in texts:
+        ids = coder.encode(text).ids
+        assert coder.decode(ids, skip_special_tokens=False) == text
+        assert 0 not in ids  # the quoted <|endoftext|> is ordinary text
+        expected = [*ids, 0]
+        assert flat[position : position + len(expected)] == expected[: len(flat) - position]
+        position += len(expected)
+        lengths.append(len(expected))
+    assert len(tokens) == sum(lengths) // 16
+
+
+def test_unigrams_count_the_training_contexts(corpus):
+    counts = shards.read_counts(corpus / artifacts.UNIGRAMS)
+    tokens = shards.read_tokens(corpus / artifacts.TRAIN_TOKENS)
+    assert counts.dtype == torch.int64
+    assert len(counts) == artifacts.read_json(corpus / tokenizer.META)["d_vocab"] == 300
+    assert counts.tolist() == [int((tokens == token).sum()) for token in range(300)]
+    assert artifacts.check(corpus, name=META)["n_ctx"] == 16
+
+
+def test_the_same_whatever_the_batches(corpus, monkeypatch):
+    from replication.corpus import tokens as module
+
+    coder = tokenizer.load(corpus / artifacts.TOKENIZER)
+    texts = ["one two", "three", "four five six", "ü"]
+    whole = np.concatenate([part for part, _ in encoded(texts, coder)])
+    monkeypatch.setattr(module, "BATCH_CHARACTERS", 1)
+    assert np.array_equal(np.concatenate([part for part, _ in encoded(texts, coder)]), whole)
+    assert sum(size for _, size in encoded(texts, coder)) == len("".join(texts).encode())
+
+
+def test_too_little_text_is_one_sentence_and_nothing_is_written(corpus, settings, tmp_path):
+    with pytest.raises(UserError, match=r"the training text is \d+ tokens, less than one context of 1000000"):
+        encode(documents=corpus / artifacts.DOCUMENTS, tokenizer=corpus / artifacts.TOKENIZER, n_ctx=1_000_000, settings=settings, out=tmp_path, progress=Progress())
+    assert not list(tmp_path.iterdir())
+
+
+def test_as_dataset(corpus):
+    dataset = as_dataset(corpus, "held_out")
+    tokens = shards.read_tokens(corpus / artifacts.HELD_OUT_TOKENS)
+    assert dataset.column_names == ["tokens"]
+    assert len(dataset) == len(tokens)
+    assert torch.equal(dataset.with_format("torch")[:]["tokens"].int(), tokens)
+    with pytest.raises(UserError, match="split is 'test', but must be one of train, held_out"):
+        as_dataset(corpus, "test")
+
+
+def test_changed_documents_are_refused(corpus, settings, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(corpus, copy)
+    data = bytearray((copy / artifacts.DOCUMENTS).read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / artifacts.DOCUMENTS).write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"documents\.parquet is not what was written"):
+        tokenizer.make(documents=copy / artifacts.DOCUMENTS, settings=settings, out=copy, progress=Progress())
+    (copy / artifacts.TOKENIZER).write_text("{}")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json is not what was written"):
+        encode(documents=copy / artifacts.DOCUMENTS, tokenizer=copy / artifacts.TOKENIZER, n_ctx=16, settings=settings, out=copy, progress=Progress())
+
+
+def test_broken_shards_are_one_sentence(tmp_path):
+    path = tmp_path / "tokens.safetensors"
+    with pytest.raises(ArtifactError, match="is missing"):
+        shards.read_tokens(path)
+    shards.write_tokens(path, torch.arange(6).reshape(2, 3))
+    assert shards.read_tokens(path).tolist() == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(ArtifactError, match="holds no counts"):
+        shards.read_counts(path)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ArtifactError, match="is truncated"):
+        shards.read_tokens(path)
+    artifacts.write_tensors(path, {"tokens": torch.zeros(3)})
+    with pytest.raises(ArtifactError, match=r"type torch.float32 and shape \(3,\)"):
+        shards.read_tokens(path)
+
+
+def test_shards_run_on_a_bare_gpu_image():
+    program = ("import sys; import replication.corpus.shards\n"
+               "sys.exit(' '.join(name for name in ('pandas', 'pyarrow', 'datasets', 'sklearn', 'tokenizers', 'transformers') if name in sys.modules))")
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_verbs_have_their_paths():
+    parsers = {}
+
+    def job(verb, function, doc):
+        parsers[verb] = ArgumentParser()
+        assert doc.endswith(".")
+        return parsers[verb]
+
+    command.register(job)
+    assert set(parsers) == {"documents", "tokenizer", "tokens"}
+    parsed = parsers["tokens"].parse_args(["--documents", "d", "--tokenizer", "t", "--n-ctx", "8", "--out", "o"])
+    assert parsed.n_ctx == 8

@@ -1,0 +1,185 @@
+"""The training loop: schedule, data order, resume, refusals."""
+
+import csv
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from replication import artifacts, checkpoint
+from replication.config import Compute, Model, Settings, UserError
+from replication.corpus.shards import write_tokens
+from replication.model import store
+from replication.model.train import Training, learning_rate, train, windows
+from replication.progress import Progress
+from replication.provenance import Stopwatch
+
+MODEL = Model(d_model=8, d_mlp=16, n_heads=2, n_ctx=8, tokens=12 * 4 * 8, batch=4, lr=0.02, head_chunk=7,
+              validation_contexts=6, validate_every=5, checkpoint_every=3)
+SETTINGS = Settings("test", 0, compute=Compute(device="cpu"), model=MODEL)
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Text that counts: each token is followed by the next of a vocabulary of 11."""
+    folder = tmp_path / "corpus"
+    text = torch.arange(8 * 100) % 11
+    files = {"train": folder / "train.safetensors", "held_out": folder / "held_out.safetensors", "unigrams": folder / "unigrams.safetensors"}
+    write_tokens(files["train"], text[:640].view(-1, 8))
+    write_tokens(files["held_out"], text[640:].view(-1, 8))
+    artifacts.write_tensors(files["unigrams"], {"counts": torch.bincount(text[:640], minlength=11)})
+    artifacts.write_meta(folder, stage="corpus tokens", settings=SETTINGS, files=files, inputs={}, stopwatch=Stopwatch(), name=artifacts.TOKENS_META)
+    return files
+
+
+def fit(corpus, folder, settings=SETTINGS, progress=None):
+    train(settings=settings, tokens=corpus["train"], held_out=corpus["held_out"], unigrams=corpus["unigrams"],
+          state=folder / "state", out=folder / "A", progress=progress)
+    return folder / "A"
+
+
+def changed(**values):
+    return dataclasses.replace(SETTINGS, model=dataclasses.replace(MODEL, **values))
+
+
+class Stop(Progress):
+    """Stands for a kill after some steps."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def __call__(self, done, total, note=""):
+        if done == self.after:
+            raise KeyboardInterrupt
+
+
+def test_the_rate_rises_stays_or_falls():
+    constant, cosine = Model(lr=2.0, lr_warmup=0.2, schedule="constant"), Model(lr=2.0, lr_warmup=0.2)
+    assert [learning_rate(constant, step, 10) for step in (0, 1, 2, 9)] == [1.0, 2.0, 2.0, 2.0]
+    assert [learning_rate(cosine, step, 10) for step in (0, 1, 2, 6)] == pytest.approx([1.0, 2.0, 2.0, 1.0])
+    assert 0 < learning_rate(cosine, 9, 10) < 0.1
+    assert learning_rate(Model(lr=2.0, lr_warmup=0.0), 0, 10) == 2.0
+    assert learning_rate(Model(lr=2.0, lr_warmup=1.0), 9, 10) == 2.0
+
+
+def test_a_window_is_a_context_and_the_token_after_it():
+    assert windows(torch.arange(6).view(3, 2), 2).tolist() == [[0, 1, 2], [2, 3, 4]]
+    assert windows(torch.arange(2).view(1, 2), 2).shape == (0, 3)
+    with pytest.raises(UserError, match=r"contexts of 2, but model\.n_ctx is 4"):
+        windows(torch.arange(6).view(3, 2), 4)
+
+
+def test_it_learns_to_count_and_writes_an_artifact(corpus, tmp_path):
+    folder = fit(corpus, tmp_path, changed(tokens=76 * 8, batch=1, lr=0.03))
+    assert set(artifacts.check(folder)["files"]) == {"architecture.json", "weights.safetensors", "log.csv"}
+    with (folder / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["step", "tokens", "loss", "validation_loss", "lr", "grad_norm"]
+    assert len(rows) == 76 and rows[-1]["tokens"] == "608"
+    assert [int(row["step"]) for row in rows if row["validation_loss"]] == [*range(5, 76, 5), 76]
+    assert float(rows[0]["loss"]) == pytest.approx(math.log(11), abs=0.2) and float(rows[-1]["validation_loss"]) < 0.5
+    assert store.load(folder)(torch.tensor([[3, 4, 5]]))[0, -1].argmax() == 6
+    assert not (tmp_path / "state").exists()
+
+
+def test_no_context_is_seen_twice_and_seeds_have_their_own_order(tmp_path):
+    tokens = torch.arange(100 * 8, dtype=torch.int32).view(-1, 8) % 11
+    made = [Training(changed(seed=seed), identity="", tokens=tokens, held_out=tokens[:10], d_vocab=11, state=tmp_path, device=torch.device("cpu"))
+            for seed in (0, 1)]
+    orders = [training.order.tolist() for training in made]
+    assert all(len(order) == len(set(order)) == 48 for order in orders) and orders[0] != orders[1]
+    assert torch.equal(made[0].validation, made[1].validation)  # A and B are validated on the same text
+    assert not torch.equal(made[0].model.unembed["W_U"], made[1].model.unembed["W_U"])
+
+
+@pytest.mark.parametrize("after", [1, 3, 7, 11])
+def test_killed_and_resumed_equals_never_stopped_bit_for_bit(corpus, tmp_path, after):
+    whole = fit(corpus, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        fit(corpus, tmp_path / "parts", progress=Stop(after))
+    assert not (tmp_path / "parts" / "A").exists()
+    resumed_at = []
+    parts = fit(corpus, tmp_path / "parts", progress=type("Record", (Progress,), {"__call__": lambda self, done, *rest: resumed_at.append(done)})())
+    assert resumed_at[0] == after // 3 * 3 + 1  # progress speaks after the checkpoint of its step
+    for name in ("weights.safetensors", "log.csv", "architecture.json"):
+        assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_checkpoint_of_other_settings_or_another_corpus_is_refused(corpus, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(corpus, tmp_path, progress=Stop(4))
+    with pytest.raises(UserError, match="other settings or from other inputs"):
+        fit(corpus, tmp_path, changed(lr=0.03))
+    fit(corpus, tmp_path, dataclasses.replace(SETTINGS, compute=Compute(device="cpu", threads=1)))
+
+
+def test_a_changed_shard_is_refused(corpus, tmp_path):
+    write_tokens(corpus["train"], torch.zeros(90, 8))
+    with pytest.raises(UserError, match=r"train\.safetensors is not what was written"):
+        fit(corpus, tmp_path)
+
+
+@pytest.mark.parametrize(("values", "sentence"), [
+    ({"tokens": 80 * 4 * 8}, r"too little text for the tokens asked for: model\.tokens asks for 2560 .* has 632 .* lower model\.tokens"),
+    ({"tokens": 31}, r"model\.tokens is 31, less than one batch of 32 tokens"),
+    ({"validation_contexts": 20}, r"model\.validation_contexts asks for 20 contexts of 8 tokens, but the corpus has 19 held out"),
+])
+def test_too_little_text(corpus, tmp_path, values, sentence):
+    with pytest.raises(UserError, match=sentence):
+        fit(corpus, tmp_path, changed(**values))
+    assert not (tmp_path / "A").exists()
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint(corpus, tmp_path, monkeypatch):
+    original = Training._loss
+    monkeypatch.setattr(Training, "_loss", lambda self, contexts: original(self, contexts) * (math.nan if self.step == 7 else 1.0))
+    with pytest.raises(UserError, match=r"the loss is nan at step 8; lower model\.lr, 0\.02 \(its last checkpoint is kept in"):
+        fit(corpus, tmp_path)
+    held = artifacts.read_tensors(tmp_path / "state" / artifacts.CHECKPOINT)
+    assert held["adam.step.unembed.W_U"].item() == 6 and all(tensor.isfinite().all() for tensor in held.values())
+    assert not (tmp_path / "A").exists()
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(corpus, tmp_path, monkeypatch):
+    original = Training._loss
+
+    class Poison(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * math.inf
+
+    monkeypatch.setattr(Training, "_loss", lambda self, contexts: Poison.apply(original(self, contexts)) if self.step == 1 else original(self, contexts))
+    with pytest.raises(UserError, match=r"the norm of the gradient is (inf|nan) at step 2; .*there is no checkpoint yet"):
+        fit(corpus, tmp_path)
+
+
+def test_clipping_bounds_the_first_step_and_zero_does_not_clip(corpus, tmp_path):
+    def first_moment(clip):
+        training = Training(changed(grad_clip=clip, tokens=32), identity="", tokens=torch.arange(800, dtype=torch.int32).view(-1, 8) % 11,
+                            held_out=torch.arange(80, dtype=torch.int32).view(-1, 8) % 11, d_vocab=11, state=tmp_path, device=torch.device("cpu"))
+        training.run(Progress())
+        moments = [training.adam.state[parameter]["exp_avg"] / (1 - MODEL.beta1) for parameter in training.model.parameters()]
+        return math.sqrt(sum(float(moment.square().sum()) for moment in moments)), training.rows[0]["grad_norm"]
+
+    clipped, norm = first_moment(0.01)
+    free, same_norm = first_moment(0.0)
+    assert clipped == pytest.approx(0.01, rel=1e-3) and free == pytest.approx(norm, rel=1e-4) and norm == same_norm > 0.01
+
+
+def test_the_checkpoint_holds_what_the_issue_says(corpus, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit(corpus, tmp_path, progress=Stop(6))
+    path = tmp_path / "state" / artifacts.CHECKPOINT
+    from safetensors import safe_open
+    with safe_open(path, framework="pt") as file:
+        identity = file.metadata()["identity"]
+    saved = checkpoint.load(tmp_path / "state", identity)
+    assert identity.split()[0] == SETTINGS.hash() and saved.step == 6 and len(saved.rows) == 6
+    names = set(store.Transformer(store.Architecture.of(MODEL, 11)).state_dict())
+    assert set(saved.tensors) == names | {f"adam.{kind}.{name}" for kind in ("step", "exp_avg", "exp_avg_sq") for name in names}
