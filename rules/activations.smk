@@ -22,8 +22,8 @@ rule activations:
         gpu=GPU,
     params:
         settings=lambda wildcards: config_.settings("compute", "activations", model=wildcards.model).json(),
-        model=R.model("{model}"),
-        out=R.activations("{model}"),
+        model=subpath(input.weights, parent=True),
+        out=subpath(output.statistics, parent=True),
     message:
         "activations {wildcards.model}: read the site over the training text"
     shell:

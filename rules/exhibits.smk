@@ -1,5 +1,5 @@
 # Every exhibit is a target by name: `snakemake --cores all density_histograms`. It draws its study's table and nothing else.
-from replication.exhibits import EXHIBITS, suffixes, written
+from replication.exhibits import EXHIBITS, sources, suffixes, written
 
 for exhibit in EXHIBITS.values():
 
@@ -7,7 +7,7 @@ for exhibit in EXHIBITS.values():
         name:
             exhibit.id
         input:
-            code=code(exhibit.module),
+            code=sources(exhibit),
             style=written("replication", "exhibits", "paper.mplstyle"),
             data=R.study(exhibit.study) / "data.csv",
             numbers=R.study(exhibit.study) / "numbers.json",

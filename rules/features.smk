@@ -55,10 +55,10 @@ rule features_neurons:
         gpu=GPU,
     params:
         settings=config_.settings("compute", "activations", "features").json(),
-        model=R.model("{model}"),
+        model=subpath(input.weights, parent=True),
         corpus=R.corpus(),
         evaluation=R.evaluation(),
-        out=R.features("{model}/neurons"),
+        out=subpath(output.matrix, parent=True),
     message:
         "features {wildcards.model}/neurons: measure the neurons, and the losses without a dictionary"
     shell:
@@ -96,12 +96,12 @@ rule features_dictionary:
         gpu=GPU,
     params:
         settings=config_.settings("compute", "activations", "features").json(),
-        dictionary=R.sae("{model}/{id}"),
-        model=R.model("{model}"),
-        neurons=R.features("{model}/neurons"),
+        dictionary=subpath(input.dictionary, parent=True),
+        model=subpath(input.weights, parent=True),
+        neurons=subpath(input.losses, parent=True),
         corpus=R.corpus(),
         evaluation=R.evaluation(),
-        out=R.features("{model}/{id}"),
+        out=subpath(output.matrix, parent=True),
     message:
         "features {wildcards.model}/{wildcards.id}: measure the features"
     shell:

@@ -27,8 +27,8 @@ rule model:
         settings=lambda wildcards: config_.settings(
             "compute", model=wildcards.model
         ).json(),
-        state=R.state("model", "{model}"),
-        out=R.model("{model}"),
+        state=str(R.state("model", "{model}")),
+        out=subpath(output.weights, parent=True),
     message:
         "model {wildcards.model}: train the transformer"
     shell:
@@ -62,11 +62,9 @@ rule shuffled_model:
         runtime=10,
         gpu=0,
     params:
-        settings=lambda wildcards: config_.settings(
-            "compute", model=wildcards.model
-        ).json(),
-        source=lambda wildcards: R.model(config_.models[wildcards.model].shuffle_of),
-        out=R.model("{model}"),
+        settings=lambda wildcards: config_.settings(model=wildcards.model).json(),
+        source=subpath(input.weights, parent=True),
+        out=subpath(output.weights, parent=True),
     message:
         "model {wildcards.model}: shuffle the weights"
     shell:

@@ -28,10 +28,10 @@ rule sae:
         settings=lambda wildcards: config_.settings(
             "compute", "activations", model=wildcards.model, dictionary=f"{wildcards.model}/{wildcards.id}"
         ).json(),
-        model=R.model("{model}"),
-        activations=R.activations("{model}"),
-        state=R.state("sae", "{model}", "{id}"),
-        out=R.sae("{model}/{id}"),
+        model=subpath(input.architecture, parent=True),
+        activations=subpath(input.statistics, parent=True),
+        state=str(R.state("sae", "{model}", "{id}")),
+        out=subpath(output.weights, parent=True),
     message:
         "sae {wildcards.model}/{wildcards.id}: fit the dictionary"
     shell:

@@ -49,10 +49,10 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, rng: np.rand
     lower = rng.random(sae.d_sae) < (0.75 if name == "A/kaiming" else 0.2)
     shrink = 0.3 * np.log10(sae.d_sae / config.dictionaries["A/1"].d_sae)
     expected = 10 ** np.where(lower, rng.normal(-3.4, 0.3, sae.d_sae), rng.normal(-2.2 - shrink, 0.5, sae.d_sae))
-    chosen = sparse.random(tokens, sae.d_sae, density=1e-9, format="csr", dtype=np.float32)
-    counts = rng.binomial(tokens, np.minimum(expected, 0.5))
-    entries = np.concatenate([np.stack([rng.choice(tokens, k, replace=False), np.full(k, i)]) for i, k in enumerate(counts)], axis=1)
-    chosen = sparse.csr_array((rng.exponential(1, entries.shape[1]).astype(np.float32) + 0.01, (entries[0], entries[1])), shape=(tokens, sae.d_sae))
+    wanted = rng.binomial(tokens, np.minimum(expected, 0.5))
+    places = np.unique(rng.integers(tokens, size=wanted.sum()) * sae.d_sae + np.repeat(np.arange(sae.d_sae), wanted))
+    values = rng.exponential(1, len(places)).astype(np.float32) + np.float32(0.01)
+    chosen = sparse.csr_array((values, (places // sae.d_sae, places % sae.d_sae)), shape=(tokens, sae.d_sae))
     folder = layout.features(name)
     with MatrixWriter(path := folder / artifacts.MATRIX, n_features=sae.d_sae, contexts=contexts, n_ctx=n_ctx,
                       shard_contexts=config.features.shard_contexts, dense=False) as writer:
@@ -67,7 +67,7 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, rng: np.rand
     save(config, layout.sae(name), artifacts.SAE_WEIGHTS, {
         "W_enc": np.ascontiguousarray(encoder.T, np.float32), "b_enc": np.where(lower, rng.normal(-0.6, 0.1, sae.d_sae), rng.normal(-0.3, 0.15, sae.d_sae)).astype(np.float32),
         "W_dec": decoder.astype(np.float32), "b_dec": np.zeros(d_in, np.float32)})
-    fired = counts
+    fired = np.bincount(places % sae.d_sae, minlength=sae.d_sae)
     live = fired > 0
     part = np.where(~live, "dead", np.where(lower, "ultralow", "other"))
     table = pd.DataFrame({

@@ -33,10 +33,10 @@ def harvest(*, settings: Settings, model: Path, tokens: Path, out: Path, progres
     for block in range(measured):
         vectors = source(block)
         for part in vectors.split(65_536):
-            exact = part.float()
-            norm += exact.norm(dim=1).double().sum().item()
-            squares += exact.double().square().sum().item()
-            zeros += (exact == 0).sum().item()
+            norms = part.float().norm(dim=1).double()
+            norm += norms.sum().item()
+            squares += norms.square().sum().item()
+            zeros += part.numel() - part.count_nonzero().item()
         count, d_in = count + len(vectors), vectors.shape[1]
         if stored:
             files[f"block {block}"] = blocks / f"{block:05d}.safetensors"

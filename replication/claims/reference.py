@@ -110,7 +110,7 @@ def freeze(runs: Sequence[Path], out: Path) -> Reference:
     _write(out / NUMBERS, frozen)
     about = {key: value for key, value in described[0].items() if key != "seed"} | {"seeds": seeds}
     artifacts.write_json(out / PROVENANCE, about)
-    return Reference({item.number: item for item in frozen}, about)
+    return read(out)
 
 
 def numbers_of(run: Path) -> dict[str, Mapping[str, Any]]:

@@ -1,6 +1,6 @@
 """The source `installed`: text of packages that the lock pins, so that every machine has the same corpus and no network is asked.
 
-Files are found through the packages' metadata; no package is imported. Measured for the committed reference: 300 MB in 20,000
+Files are found through the packages' metadata; no package is imported. Measured for the committed reference: 297 MB in 18,000
 files of Python, C++ headers, tables, stylesheets, certificates and prose. Source: ours.
 """
 
@@ -165,7 +165,7 @@ def refused(data: bytes, suffix: str) -> str:
         return "empty"
     if GENERATED.search(data[:GENERATED_WITHIN]):
         return "generated"
-    if suffix in MINIFIED and len(data) > MINIFIED_LINE * (1 + data.count(b"\n")):
+    if suffix in MINIFIED and len(data) > MINIFIED_LINE * max(1, data.count(b"\n")):
         return "minified"
     try:
         data.decode()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from replication.provenance import PACKAGE
+from replication.provenance import PACKAGE, code
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ EXHIBITS: Mapping[str, Exhibit] = {exhibit.id: exhibit for exhibit in (
 def suffixes(exhibit: Exhibit) -> tuple[str, ...]:
     """Of the files that an exhibit writes: its pictures or tables, and its caption as text."""
     return (".png", ".pdf", ".txt") if exhibit.kind == "figure" else (".csv", ".md", ".txt")
+
+
+def sources(exhibit: Exhibit) -> list[str]:
+    """Source files that the picture depends on."""
+    return sorted({*code(exhibit.module), *code("replication.exhibits.draw")})
 
 
 def written(*parts: str) -> str:

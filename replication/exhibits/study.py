@@ -21,6 +21,11 @@ class Study:
     published: dict[str, float]
     distributions: pd.DataFrame
 
+    @property
+    def main(self) -> str:
+        """The dictionary that stands for the paper's A/1."""
+        return str(self.data.loc[self.data["main"], "group"].iloc[0])
+
     def get(self, key: str, field: str = "value") -> float | None:
         """A field of a number, or None where it was not measured."""
         value = self.numbers.get(key, {}).get(field)
@@ -47,12 +52,9 @@ def read(folder: Path, name: str, *, distributions: Path, claims: Path) -> Study
 def published(claims: Path, study: str) -> dict[str, float]:
     """The first published value of each of a study's numbers, bounds left out."""
     table = artifacts.read_table(claims)
-    found: dict[str, float] = {}
-    for number, value in zip(table["number"].astype(str), table["published"].astype(str), strict=True):
-        key = number.removeprefix(f"{study}.")
-        if key != number and key not in found and value.replace(".", "", 1).replace("e-", "", 1).isdigit():
-            found[key] = float(value)
-    return found
+    table = table.assign(published=pd.to_numeric(table["published"], errors="coerce")).dropna(subset=["published", "number"])
+    table = table[table["number"].str.startswith(f"{study}.")].drop_duplicates("number")
+    return {number.partition(".")[2]: float(value) for number, value in zip(table["number"], table["published"], strict=True)}
 
 
 def fill(template: str, study: Study, facts: dict[str, str]) -> str:

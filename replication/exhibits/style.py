@@ -9,12 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from replication import artifacts
 
@@ -33,9 +35,10 @@ SERIES: Sequence[Mapping[str, Any]] = (
     {"color": "#2B7A4B", "linestyle": (0, (8, 2)), "marker": "<"}, {"color": "#A65A8B", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": ">"},
 )
 MAIN: Mapping[str, Any] = {"color": ORANGE, "linestyle": "-", "marker": "o"}
+BEHIND: Mapping[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}  # keeps text legible over lines
 WIDTH = 7.2  # inches, the width of a text column
 PRINT = 0.20  # inches kept free for the small print
-THIN_SPACE, MINUS = "\u2009", "\u2212"
+THIN_SPACE = "\u2009"
 
 
 @contextmanager
@@ -45,10 +48,15 @@ def paper() -> Iterator[None]:
         yield
 
 
+def canvas(made: Figure) -> Figure:
+    """A figure that can be saved without pyplot."""
+    FigureCanvasAgg(made)
+    return made
+
+
 def figure(height: float, width: float = WIDTH) -> Figure:
     """An empty figure in inches that arranges itself above the small print."""
-    made = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
+    made = canvas(Figure(figsize=(width, height), layout="constrained"))
     engine = made.get_layout_engine()
     assert engine is not None
     engine.set(rect=(0, PRINT / height, 1, 1 - PRINT / height), w_pad=0.06, h_pad=0.05, wspace=0.03, hspace=0.04)
@@ -66,11 +74,11 @@ def grid(axes: Axes, axis: str = "y") -> None:
     axes.grid(True, axis=axis)  # type: ignore[arg-type]
 
 
-def rule(axes: Axes, x: float, text: str, *, y: float = 0.98, side: str = "right", **kind: Any) -> None:
-    """A vertical line with its label beside it; `y` is the label's height in the panel."""
+def rule(axes: Axes, x: float, text: str, *, y: float = 0.98, **kind: Any) -> None:
+    """A vertical line with its label right of it; `y` is the label's height in the panel."""
     axes.axvline(x, **{**PUBLISHED, **kind})
-    axes.annotate(text, (x, y), xycoords=("data", "axes fraction"), xytext=(3 if side == "right" else -3, 0), textcoords="offset points", fontsize=6.5,
-                  ha="left" if side == "right" else "right", va="top", color=kind.get("color", DARK), linespacing=1.1)
+    axes.annotate(text, (x, y), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points", fontsize=6.5, va="top",
+                  color=kind.get("color", DARK), linespacing=1.1, bbox=BEHIND)
 
 
 def handle(**kind: Any) -> Line2D:
@@ -85,7 +93,7 @@ def count(value: float) -> str:
 
 def l1(value: float) -> str:
     """The l1 coefficient."""
-    return f"λ{THIN_SPACE}={THIN_SPACE}{value:g}"
+    return f"l1{THIN_SPACE}={THIN_SPACE}{value:g}"
 
 
 def describe(provenance: Mapping[str, Any]) -> str:
@@ -106,3 +114,16 @@ def save(made: Figure, folder: Path, name: str, title: str, provenance: Mapping[
                                        "CreationDate": None})):
         with artifacts.atomic(folder / f"{name}{suffix}") as temporary:
             made.savefig(temporary, format=suffix[1:], metadata=metadata)
+
+
+def plain_log(axis: Axis, *labelled: float) -> None:
+    """A log axis in plain numbers (100, 1,000): decades, or `labelled` multiples of them, with unlabelled ticks between."""
+    axis.set_major_locator(LogLocator(10, subs=labelled or (1.0,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 10 else f"{value:g}"))
+    axis.set_minor_locator(LogLocator(10, subs=range(2, 10)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def patch(kind: Mapping[str, Any]) -> Patch:
+    """A box for a legend."""
+    return Patch(**kind)

@@ -27,8 +27,8 @@ class Moments:
         count, total, squares = np.zeros(HALVES, dtype=np.int64), np.zeros(shape), np.zeros(shape)
         for half, shard in _halves(matrix):
             count[half] += shard.shape[0]
-            total[half] += shard.sum(axis=0)
-            squares[half] += (shard * shard).sum(axis=0)
+            total[half] += shard.sum(axis=0, dtype=np.float64)
+            squares[half] += (shard * shard).sum(axis=0, dtype=np.float64)
         return Moments(count, total, squares)
 
     @property
@@ -59,8 +59,9 @@ def correlations(
 
 
 def _halves(matrix: EvaluationMatrix) -> Iterator[tuple[int, Shard]]:
-    """Each shard's tokens of either half, in float64."""
+    """Each shard's tokens of either half; sparse ones in float64, dense ones in the float32 in which products of a shard suffice."""
     for k in range(matrix.shards):
         shard, half = matrix.shard(k), matrix.half(k)
         for which in range(HALVES):
-            yield which, shard[half == which].astype(np.float64)
+            part = shard[half == which]
+            yield which, part if isinstance(part, np.ndarray) else part.astype(np.float64)

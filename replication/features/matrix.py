@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from scipy import sparse
 
 from replication.artifacts import ArtifactError, atomic
 
-Shard = sparse.csr_array | NDArray[np.float32]
+Shard: TypeAlias = "sparse.csr_array | NDArray[np.float32]"
 DTYPES = {"int64": "I64", "int32": "I32", "float32": "F32", "float16": "F16"}
 ENTRY_BYTES = 192  # room in the file's header for one tensor's name, type, shape and place
 
@@ -108,7 +108,8 @@ class EvaluationMatrix:
         """Shard `k` as float32 [token, feature], or some features of it: a `scipy.sparse.csr_array`, or a dense array for neurons."""
         with safe_open(self.path, framework="numpy") as file:
             if self.dense:
-                return file.get_slice(f"{k:03d}/dense")[:, features].astype(np.float32)
+                dense: NDArray[np.float16] = file.get_slice(f"{k:03d}/dense")[:, features]
+                return dense.astype(np.float32)
             indptr, indices, values = (file.get_tensor(f"{k:03d}/{part}") for part in ("indptr", "indices", "values"))
         whole = sparse.csr_array((values, indices, indptr), shape=(len(indptr) - 1, self.n_features))
         return whole if features.indices(self.n_features) == (0, self.n_features, 1) else whole[:, features]

@@ -37,13 +37,15 @@ class Step:
 
 def gradients(dictionary: Dictionary, x: Float[Tensor, "batch d_in"], l1: float, how: Literal["auto", "dense", "sparse"] = "auto") -> Step:
     """Loss parts and gradients of one batch. `how` never changes the result beyond rounding."""
-    pre = dictionary.pre_activations(x)
+    product, bias = torch.mm(x, dictionary.W_enc), dictionary.folded_bias()
     if how == "dense" or (how == "auto" and x.is_cuda):
-        return _dense(dictionary, x, pre, l1)
-    pairs = (pre > 0).view(-1).nonzero().squeeze(1)
-    if how == "auto" and len(pairs) > DENSE_FROM * pre.numel():
-        return _dense(dictionary, x, pre, l1)
-    return _sparse(dictionary, x, pre, pairs, l1)
+        return _dense(dictionary, x, product.add_(bias), l1)
+    # a comparison with minus the bias saves one pass over batch x d_sae
+    pairs = (product > -bias).view(-1).nonzero().squeeze(1)
+    if how == "auto" and len(pairs) > DENSE_FROM * product.numel():
+        return _dense(dictionary, x, product.add_(bias), l1)
+    feature = pairs % len(bias)
+    return _sparse(dictionary, x, product.view(-1)[pairs] + bias[feature], torch.div(pairs, len(bias), rounding_mode="floor"), feature, l1)
 
 
 def losses(dictionary: Dictionary, x: Float[Tensor, "batch d_in"], l1: float) -> Float[Tensor, "batch"]:
@@ -66,12 +68,13 @@ def _dense(dictionary: Dictionary, x: Tensor, pre: Tensor, l1: float) -> Step:
         W_dec=torch.mm(f.T, d_xhat), b_dec=d_xhat.sum(0) - dictionary.W_enc @ b_enc, fired=on.sum(0))
 
 
-def _sparse(dictionary: Dictionary, x: Tensor, pre: Tensor, pairs: Int[Tensor, "pair"], l1: float) -> Step:
-    """Products over fired pairs, each an `embedding_bag`: a bag's weighted sum of table rows is a sparse row times a dense matrix."""
-    (batch, d_in), d_sae = x.shape, pre.shape[1]
-    f = pre.view(-1)[pairs]
-    vector, feature = torch.div(pairs, d_sae, rounding_mode="floor"), pairs % d_sae
-    fired = torch.bincount(feature, minlength=d_sae)
+def _sparse(dictionary: Dictionary, x: Tensor, f: Float[Tensor, "pair"], vector: Int[Tensor, "pair"], feature: Int[Tensor, "pair"], l1: float) -> Step:
+    """Products over fired pairs, each an `embedding_bag`: a bag's weighted sum of table rows is a sparse row times a dense matrix.
+
+    Pair p is the activation f[p] > 0 of feature[p] on the vector vector[p], in the order of vectors.
+    """
+    batch, d_in = x.shape
+    fired = torch.bincount(feature, minlength=len(dictionary.b_enc))
 
     by_vector = _bags(torch.bincount(vector, minlength=batch))
     residual = F.embedding_bag(feature, dictionary.W_dec, by_vector, mode="sum", per_sample_weights=f).add_(dictionary.b_dec).sub_(x)
@@ -87,7 +90,7 @@ def _sparse(dictionary: Dictionary, x: Tensor, pre: Tensor, pairs: Int[Tensor, "
 
     b_enc = torch.zeros_like(dictionary.b_enc).index_add_(0, feature, d_f)
     return Step(
-        mse=mse, l1=f.sum() / batch, l0=x.new_tensor(len(pairs) / batch), W_enc=per_feature(d_f, x - dictionary.b_dec).T, b_enc=b_enc,
+        mse=mse, l1=f.sum() / batch, l0=x.new_tensor(len(f) / batch), W_enc=per_feature(d_f, x - dictionary.b_dec).T, b_enc=b_enc,
         W_dec=per_feature(f, d_xhat), b_dec=d_xhat.sum(0) - dictionary.W_enc @ b_enc, fired=fired)
 
 

@@ -99,9 +99,14 @@ def provenance(settings: Settings, corpus: Mapping[str, Any]) -> dict[str, Any]:
 
 def write(*, out: Path, study: str, data: pd.DataFrame, numbers: Mapping[str, Number], settings: Settings, reader: Reader,
           stopwatch: Stopwatch, missing: Mapping[str, str] | None = None) -> None:
-    """Write a study's folder. A number that is not finite is left out; `missing` says of such keys why, in a few words."""
+    """Write a study's folder; in a table by dictionary the column `main` marks the one that stands for the paper's A/1.
+
+    A number that is not finite is left out; `missing` says of such keys why, in a few words.
+    """
     if data.empty:
         raise UserError(f"study {study} found nothing to tell in {reader.layout.root}; the run lacks the dictionaries that it compares")
+    if settings.studies and "group" in data:
+        data = data.assign(main=data["group"] == settings.studies.main)
     artifacts.write_table(out / artifacts.DATA, data)
     finite = {key: plain(value) for key, value in numbers.items() if math.isfinite(value.value)}
     why = {key: reason for key, reason in (missing or {}).items() if key not in finite}

@@ -77,7 +77,7 @@ def headline(found: dict[str, dict[str, pd.DataFrame]], settings: Settings) -> d
                  "feature_to_own_neuron_median": (estimate(arms[OWN]), sizes[OWN], "features"),
                  "features_minus_neurons": (estimate(arms[FEATURES], arms[NEURONS]), sizes[NEURONS], "neurons")}
     own = found[OWN]
-    paired = [table.join(own[name], rsuffix="_own", how="inner").to_numpy() for name, table in found[FEATURES].items() if name in own]
+    paired = [pd.concat([table, own[name]], axis=1, join="inner").to_numpy() for name, table in found[FEATURES].items() if name in own]
     if paired and all(map(len, paired)):
         estimates["features_minus_own_neurons"] = (estimate(difference(paired, settings)), min(map(len, paired)), "features")
     return {key: number(found_, unit="correlation", n=n, over=over) for key, (found_, n, over) in estimates.items()}

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import cache
+from itertools import pairwise
 
 import pytest
 import regex
@@ -14,7 +15,8 @@ from replication.corpus import tokenizer
 
 # The cut of GPT-2, from its published encoder.
 WORDS = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
-TEXTS = ["the cat sat on the mat; the rat sat on the cat.\n" * 3, "for number in range(10):\n    print(number, 123456)\n" * 2, "naïve café — 日本語, 'tis the cat's 🙂\t\t\n"]
+TEXTS = ["the cat sat on the mat; the rat sat on the cat.\n" * 3, "for number in range(10):\n    print(number, 123456)\n" * 2,
+         "naïve café — 日本語, 'tis the cat's 🙂\t\t\n"]
 
 
 @cache
@@ -47,7 +49,7 @@ def plain_train(texts: list[str], d_vocab: int) -> tuple[dict[str, int], list[tu
     while len(ids) < d_vocab:
         pairs: Counter[tuple[str, str]] = Counter()
         for word, count in counts.items():
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 pairs[pair] += count
         best = min(pairs, key=lambda pair: (-pairs[pair], ids[pair[0]], ids[pair[1]]))
         ids["".join(best)] = len(ids)
@@ -63,7 +65,7 @@ def plain_encode(text: str, ids: dict[str, int], merges: list[tuple[str, str]]) 
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     found = []
     for word in words(text):
-        while known := [pair for pair in zip(word, word[1:], strict=False) if pair in ranks]:
+        while known := [pair for pair in pairwise(word) if pair in ranks]:
             word = merge(word, min(known, key=ranks.__getitem__))
         found += [ids[sign] for sign in word]
     return found

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from replication import artifacts
+from replication import artifacts, provenance
 from replication.claims import ledger, statements
 from replication.config import Activations, Corpus, Features, Model, Sae, Settings, Studies
 from replication.provenance import Stopwatch
@@ -19,8 +19,15 @@ ROW = {
     "place": "somewhere", "kind": "number", "published": "168", "unit": "features", "tolerance": "50", "tolerance_why": "because",
     "number": "live_features.dead", "needs": "", "replicates": "1"}
 ORDERING = ROW | {"id": "x-order", "kind": "ordering", "published": "", "tolerance": "", "number": "live_features.growth_0_1", "replicates": "3"}
-PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000" "1f15c4890000000d49444154789c6360606060000000050001" "a5f645400000000049454e44ae426082")
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f645400000000049454e44ae426082")
 CORPUS = {"source": "installed", "documents": 12, "bytes": 3456, "manifest_sha256": "c0ffee" * 8, "matches_reference": True}
+
+
+@pytest.fixture(autouse=True)
+def no_commit(monkeypatch):
+    """Asking git for the commit takes longer than the rest of a test."""
+    monkeypatch.setattr(provenance, "commit", lambda: "unknown")
 
 
 @pytest.fixture
@@ -51,8 +58,10 @@ def make_run(root, *, seed=0, shift=0.0, numbers=None, corpus=CORPUS, settings=S
     for name in ("A/1", "B/1"):
         folder = layout.features(name)
         artifacts.write_json(folder / artifacts.EVALUATION, {
-            "dictionary": name, "tokens": 524_288, "features": 2048, "l0": 12.25, "recovered": 0.87, "dead": 3, "ultralow": 240, "other": 1805, "moved": 1500})
-        artifacts.write_meta(folder, stage="features", settings=settings, files={"evaluation": folder / artifacts.EVALUATION}, inputs={}, stopwatch=Stopwatch())
+            "dictionary": name, "tokens": 524_288, "features": 2048, "l0": 12.25, "recovered": 0.87, "dead": 3, "ultralow": 240,
+            "other": 1805, "moved": 1500})
+        files = {"evaluation": folder / artifacts.EVALUATION}
+        artifacts.write_meta(folder, stage="features", settings=settings, files=files, inputs={}, stopwatch=Stopwatch())
     found = numbers or {
         "live_features": {"dead": {"value": 150 + shift, "unit": "features", "n": 2048, "over": "features"},
                           "growth_0_1": {"value": 1400 + 5 * shift, "unit": "features", "low": 1390, "high": 1410, "replicates": 3}},
@@ -63,7 +72,8 @@ def make_run(root, *, seed=0, shift=0.0, numbers=None, corpus=CORPUS, settings=S
     explanations = root.parent / "explanations.csv"
     explanations.write_text("run,id,looked_at\n")
     ledger.make(settings=settings, claims=statements_file, explanations=explanations, numbers=sorted(root.glob("studies/*/numbers.json")),
-                corpus=layout.corpus() / artifacts.CORPUS, evaluation=layout.features("A/1") / artifacts.EVALUATION, reference=reference, out=layout.claims())
+                corpus=layout.corpus() / artifacts.CORPUS, evaluation=layout.features("A/1") / artifacts.EVALUATION, reference=reference,
+                out=layout.claims())
     return root
 
 

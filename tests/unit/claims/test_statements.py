@@ -19,14 +19,16 @@ NUMBERS = {
     "loss_recovered": "recovered_A_0 recovered_A_1 recovered_A_2 recovered_A_5 l0_A_1 growth_0_1 growth_1_2 l1_fall main_recovered",
     "tradeoff": "monotone_l1 l0_monotone", "training_curves": "spike_at_resampling l0_final dead_final",
     "universality_histogram": "feature_median neuron_median feature_to_own_neuron_median features_minus_neurons features_minus_own_neurons",
-    "neuron_basis": "share_one_neuron share_two_to_ten share_dense cosine_median lower_encoder_cosine lower_decoder_cosine top_weight_median above_half"}
+    "neuron_basis": "share_one_neuron share_two_to_ten share_dense cosine_median lower_encoder_cosine lower_decoder_cosine "
+                    "kurtosis_median top_weight_median above_half"}
 CONTEXTS = [f"{kind}_{context}" for context in ("arabic", "dna", "base64", "hebrew")
             for kind in ("activation_spectrum", "sensitivity", "logit_weights", "ablation", "pinned", "not_a_neuron", "universality")]
 EXHIBITS = [
     "setup_table", "text_view", "one_neuron_toy", *CONTEXTS, "disagreement_dna", "live_features", "rubric_scores", "autointerp_activations",
     "autointerp_logits", "interval_consistency", "interval_mass", "loss_recovered", "baselines", "small_mlp_baseline", "random_transformer",
     "downstream_sample", "feature_umap", "splitting_graph", "token_features", "base64_split", "universality_histogram", "similarity_scatter",
-    "known_features", "automata", "density_histograms", "ultralow_cluster", "tradeoff", "recipe_ablations", "autointerp_appendix", "neuron_basis", "training_curves"]
+    "known_features", "automata", "density_histograms", "ultralow_cluster", "tradeoff", "recipe_ablations", "autointerp_appendix",
+    "neuron_basis", "training_curves"]
 READERS = {"dictionary_slices", "ultralow_dynamics", "interpretability_tax", "dictionary_similarity", "null_space"}
 
 
@@ -42,7 +44,8 @@ def test_the_numbers_of_the_written_studies_are_spelled_as_the_studies_spell_the
 
 def test_rows_come_in_the_papers_order():
     sections = [claim.row["section"] for claim in CLAIMS]
-    assert list(dict.fromkeys(sections)) == ["Problem setup", "Detailed investigations", "Global analysis", "Phenomenology", "Appendices", "Readers' questions"]
+    assert list(dict.fromkeys(sections)) == ["Problem setup", "Detailed investigations", "Global analysis", "Phenomenology", "Appendices",
+                                            "Readers' questions"]
     assert sections == sorted(sections, key=list(dict.fromkeys(sections)).index)
 
 
@@ -85,7 +88,7 @@ def test_ids_are_unique(tmp_path, row):
         writer = csv.DictWriter(stream, statements.COLUMNS)
         writer.writeheader()
         writer.writerows([row, row])
-    with pytest.raises(ClaimsError, match="two rows of .* have the id 'x-y'"):
+    with pytest.raises(ClaimsError, match=r"two rows of .* have the id 'x-y'"):
         statements.read(path)
 
 
@@ -94,7 +97,8 @@ def test_ids_are_unique(tmp_path, row):
     ({"kind": "guess"}, "must be number or ordering"), ({"kind": "ordering"}, "an ordering has no published value"), ({"published": ""}, "published is ''"),
     ({"published": "many"}, "published is 'many'"), ({"published": "nan"}, "published is 'nan'"), ({"tolerance": "-1"}, "must not be negative"),
     ({"tolerance": ""}, "tolerance is ''"), ({"number": "dead"}, "must be study.key"), ({"replicates": "2"}, "must be 3 where training varies"),
-    ({"needs": "vectors"}, "must be like vectors>=8e9"), ({"needs": "money>=1"}, "must be like vectors>=8e9"), ({"needs": "vectors>=lots"}, "needs, vectors is 'lots'")])
+    ({"needs": "vectors"}, "must be like vectors>=8e9"), ({"needs": "money>=1"}, "must be like vectors>=8e9"),
+    ({"needs": "vectors>=lots"}, "needs, vectors is 'lots'")])
 def test_a_broken_row_is_refused_in_one_sentence_that_names_it(row, change, message):
     with pytest.raises(ClaimsError, match=message) as caught:
         statements.parse(row | change)
@@ -113,7 +117,7 @@ def test_a_broken_file_is_refused(tmp_path, row):
     with pytest.raises(ClaimsError, match="not a csv in UTF-8"):
         statements.read(path)
     path.write_text(",".join(statements.COLUMNS) + "\n" + ",".join(row.values()) + ",one too many\n")
-    with pytest.raises(ClaimsError, match="row 2: needs 14 cells"):
+    with pytest.raises(ClaimsError, match=r"row 2: needs 14 cells"):
         statements.read(path)
 
 
@@ -143,7 +147,7 @@ def test_departures_are_those_of_the_run():
 
 
 def test_a_departure_of_an_unknown_setting_is_refused(settings):
-    with pytest.raises(ClaimsError, match="'sae.momentum'"):
+    with pytest.raises(ClaimsError, match=r"'sae\.momentum'"):
         departures.setting(settings, "sae.momentum")
 
 

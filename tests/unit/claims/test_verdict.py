@@ -15,7 +15,8 @@ def answer(value=0.0, **number):
 
 
 @pytest.mark.parametrize(("published", "tolerance", "value", "word"), [
-    ("168", "50", 168, "agrees"), ("168", "50", 218, "agrees"), ("168", "50", 118, "agrees"), ("168", "50", 218.001, "differs"), ("168", "50", 117.999, "differs"),
+    ("168", "50", 168, "agrees"), ("168", "50", 218, "agrees"), ("168", "50", 118, "agrees"),
+    ("168", "50", 218.001, "differs"), ("168", "50", 117.999, "differs"),
     ("0.79", "0.02", 0.81, "agrees"), ("0.79", "0.02", 0.77, "agrees"), ("1e-7", "0", 1e-7, "agrees"), ("0", "0", 0, "agrees"), ("0", "0", 1e-12, "differs"),
     (">=100", "0", 100, "agrees"), (">=100", "0", 1e6, "agrees"), (">=100", "0", 99, "differs"), (">=100", "2", 98, "agrees"),
     ("<=0", "0.005", 0.005, "agrees"), ("<=0", "0.005", 0.006, "differs"), ("<=0", "0.005", -3, "agrees")])
@@ -25,7 +26,8 @@ def test_a_number_agrees_within_its_tolerance_or_on_the_right_side_of_a_bound(pa
     assert f"{value:.4g}" in found.reason
 
 
-@pytest.mark.parametrize(("low", "high", "word"), [(0.1, 0.3, "agrees"), (-0.3, -0.1, "differs"), (-0.1, 0.3, "undecided"), (0.0, 0.3, "undecided"), (-0.3, 0.0, "undecided")])
+@pytest.mark.parametrize(("low", "high", "word"), [
+    (0.1, 0.3, "agrees"), (-0.3, -0.1, "differs"), (-0.1, 0.3, "undecided"), (0.0, 0.3, "undecided"), (-0.3, 0.0, "undecided")])
 def test_an_ordering_needs_an_interval_that_excludes_zero(parse, ordering, low, high, word):
     found = judge(parse(**ordering), answer((low + high) / 2, low=low, high=high, replicates=3), FACTS)
     assert found.word == word
@@ -37,7 +39,8 @@ def test_an_ordering_without_interval_is_undecided(parse, ordering):
     assert judge(parse(**ordering), answer(5, replicates=3), FACTS).word == "undecided"
 
 
-@pytest.mark.parametrize(("replicates", "needed", "word"), [(1, "3", "undecided"), (2, "3", "undecided"), (3, "3", "agrees"), (5, "3", "agrees"), (1, "1", "agrees")])
+@pytest.mark.parametrize(("replicates", "needed", "word"), [
+    (1, "3", "undecided"), (2, "3", "undecided"), (3, "3", "agrees"), (5, "3", "agrees"), (1, "1", "agrees")])
 def test_an_ordering_of_trained_things_needs_its_replicates(parse, ordering, replicates, needed, word):
     found = judge(parse(**ordering | {"replicates": needed}), answer(5, low=1, high=9, replicates=replicates), FACTS)
     assert found.word == word
@@ -88,7 +91,8 @@ def test_a_row_that_differs_says_what_was_looked_at(parse):
     assert "looked at" not in judge(parse(), answer(168), FACTS, "the density histogram").reason
 
 
-@pytest.mark.parametrize(("value", "text"), [(6029312, "6.0 million"), (8e9, "8 billion"), (8.192e9, "8.2 billion"), (2048, "2,048"), (0.003, "0.003"), (0, "0"), (1e6, "1 million")])
+@pytest.mark.parametrize(("value", "text"), [(6029312, "6.0 million"), (8e9, "8 billion"), (8.192e9, "8.2 billion"), (1e6, "1 million"),
+                                             (2048, "2,048"), (0.003, "0.003"), (0, "0")])
 def test_amounts_as_a_person_says_them(value, text):
     assert amount(value) == text
 
@@ -100,7 +104,8 @@ def test_the_facts_of_a_run(settings):
 
 
 def test_every_condition_has_a_sentence_and_bounds_are_kept():
-    for text in ("vectors>=1e12", "tokens>=1e12", "evaluation_tokens>=1e12", "corpus=pile", "d_mlp=1", "d_sae=1", "act_fn=gelu", "l1<=0.0001", "raters=human", "explainer=llm"):
+    for text in ("vectors>=1e12", "tokens>=1e12", "evaluation_tokens>=1e12", "corpus=pile", "d_mlp=1", "d_sae=1", "act_fn=gelu", "l1<=0.0001",
+                 "raters=human", "explainer=llm"):
         found = condition(text, "x")
         assert not met(found, FACTS)
         assert shortfall(found, FACTS)

@@ -1,5 +1,4 @@
 import hashlib
-import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -28,10 +27,14 @@ def test_pieces_are_short_join_again_and_end_at_lines(text, limit):
     assert b"".join(parts) == data
     assert all(len(part) <= limit for part in parts)
     assert all(part.decode().encode() == part for part in parts)  # no character is cut
-    for part, following in itertools.pairwise(parts):
-        line_end = part.rfind(b"\n")
-        assert line_end == len(part) - 1 or line_end == -1, "a piece goes on after its last line end although more follows"
-        assert len(part) + len(following[:1]) <= limit + 1
+    rest = data
+    for part in parts[:-1]:
+        rest = rest[len(part) :]
+        if part.endswith(b"\n"):
+            assert len(part) + len(rest.split(b"\n")[0]) + 1 > limit, "the next line would fit"
+        else:
+            assert b"\n" not in part, "a line is cut although a line end comes before"
+            assert len(part) + len(rest.decode()[0].encode()) > limit, "the next character would fit"
 
 
 def test_pieces_by_hand():
@@ -138,7 +141,7 @@ def test_collect_twice_is_equal_and_less_is_a_part_of_more(folder, tmp_path):
 def test_empty_and_too_small_leave_nothing_behind(folder, tmp_path):
     (folder / "rows.jsonl").write_text("\n")
     (folder / "note.md").write_text("  \n")
-    with pytest.raises(UserError, match="the corpus is empty: .*texts gave no text"):
+    with pytest.raises(UserError, match=r"the corpus is empty: .*texts gave no text"):
         collect(settings=settings(paths=(str(folder),)), out=tmp_path / "out", progress=Progress())
     (folder / "note.md").write_text("long enough")
     with pytest.raises(UserError, match="max_bytes is 3, less than the first document"):

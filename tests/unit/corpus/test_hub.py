@@ -32,7 +32,7 @@ def test_an_endless_dataset_is_read_until_there_is_enough(monkeypatch):
 
 
 def test_a_missing_field_names_the_columns(monkeypatch):
-    with pytest.raises(UserError, match="row 0 of the dataset owner/texts has no text in 'text'; set corpus.text_field to one of content, meta"):
+    with pytest.raises(UserError, match=r"row 0 of the dataset owner/texts has no text in 'text'; set corpus.text_field to one of content, meta"):
         take(monkeypatch, [{"content": "a", "meta": 1}])
 
 

@@ -60,6 +60,6 @@ def test_bad_paths_and_columns(tmp_path):
     with pytest.raises(UserError, match="holds no file that ends with"):
         read(tmp_path)
     pd.DataFrame({"content": ["a"]}).to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(UserError, match="no column 'text'; set corpus.text_field to one of content"):
+    with pytest.raises(UserError, match=r"no column 'text'; set corpus.text_field to one of content"):
         read(tmp_path / "x.parquet")
     assert read(tmp_path / "x.parquet", field="content")[0] == [("x.parquet:0", "a")]

@@ -1,0 +1,94 @@
+"""Histograms of log10 feature density for every dictionary, small multiples by l1 and size."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from replication.exhibits import style
+from replication.exhibits.study import Drawing, Study
+
+COLUMNS = 4
+
+
+def draw(study: Study) -> Drawing:
+    """A panel per dictionary: live and ultralow stacked for the first replicate, the others as thin outlines."""
+    data = study.data
+    home = study.main
+    groups = in_order(data, home)
+    rows = -(-len(groups) // COLUMNS)
+    figure = style.figure(0.45 + 1.45 * rows)
+    panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    fired = data.dropna(subset=["low"])
+    reach = min(fired["low"].min(), np.log10(1 / data["tokens"].max())) - 0.3, max(fired["high"].max(), -0.9) + 0.05
+    for axes, name in zip(panels.flat, groups, strict=False):
+        panel(axes, data[data["group"] == name], reach)
+        if name == home:
+            outline(axes, study.distributions)
+    for axes in panels.flat[len(groups):]:
+        axes.set_visible(False)
+    for column in range(COLUMNS):
+        lowest = max(row for row in range(rows) if row * COLUMNS + column < len(groups))
+        panels[lowest, column].tick_params(labelbottom=True)
+        panels[lowest, column].set_xlabel("density (share of tokens)")
+    for axes in panels[:, 0]:
+        axes.set_ylabel("features\n(% per decade)")
+    handles = [style.patch(style.PARTS["other"]), style.patch(style.PARTS["ultralow"]), style.handle(color=style.DARK, linewidth=0.7, label="other replicates"),
+               style.handle(**style.PUBLISHED, label="A/1 as published"), style.handle(color=style.BLUE, linestyle=(0, (1, 1.5)), linewidth=1, label="one firing in all tokens")]
+    figure.legend(handles=handles, loc="outside upper center", ncols=5, columnspacing=1.6)
+    tokens = style.count(data["tokens"].iloc[0])
+    return Drawing(figure, f"n = {tokens} evaluation tokens; features that fired", {"tokens": tokens, "floor": f"{1 / data['tokens'].max():.1e}"})
+
+
+def in_order(data: pd.DataFrame, home: str) -> list[str]:
+    """The main model first; in it the sizes of the paper, then other settings by l1."""
+    def place(row: Any) -> tuple[object, ...]:
+        model, _, short = row.group.partition("/")
+        return model != home.partition("/")[0], not short.isdigit(), row.l1, row.d_sae, row.group
+
+    return list(dict.fromkeys(row.group for row in sorted(data.itertuples(), key=place)))
+
+
+def panel(axes: Axes, data: pd.DataFrame, reach: tuple[float, float]) -> None:
+    """One dictionary. Heights are percent of the features that fired, per decade, so that bins of any width compare."""
+    first = data[data["dictionary"] == data["group"]]
+    fired = first.dropna(subset=["low"])
+    total, silent = fired["features"].sum(), int(first["features"].sum() - fired["features"].sum())
+    base: dict[float, float] = {}
+    for part in ("other", "ultralow"):
+        rows = fired[fired["part"] == part]
+        width = rows["high"] - rows["low"]
+        height = 100 * rows["features"] / total / width
+        below = [base.get(low, 0.0) for low in rows["low"]]
+        axes.bar(rows["low"], height, width, bottom=below, align="edge", **{**style.PARTS[part], "linewidth": 0.4, "label": None})
+        base |= {low: start + rise for low, start, rise in zip(rows["low"], below, height, strict=True)}
+    for name, rows in data.dropna(subset=["low"]).groupby("dictionary"):
+        if name != first["dictionary"].iloc[0]:
+            axes.stairs(*steps(rows), color=style.DARK, linewidth=0.6, alpha=0.75)
+    axes.axvline(np.log10(1 / first["tokens"].iloc[0]), color=style.BLUE, linestyle=(0, (1, 1.5)), linewidth=1)
+    name, size, l1 = (first[column].iloc[0] for column in ("group", "d_sae", "l1"))
+    axes.set_title(name)
+    axes.set_title(f"{style.count(size)}, {style.l1(l1)}", loc="right", fontsize=6.2, fontweight="normal", color=style.GREY)
+    if silent:
+        axes.text(0.99, 0.97, f"{style.count(silent)} silent", transform=axes.transAxes, fontsize=6.2, ha="right", va="top", color=style.GREY)
+    axes.set_xlim(*reach)
+    ticks = np.arange(np.ceil(reach[0]), reach[1] + 0.01, 2 if reach[1] - reach[0] > 5.5 else 1)
+    axes.set_xticks(ticks, [f"$10^{{{tick:.0f}}}$" for tick in ticks])
+
+
+def steps(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Heights and edges of a histogram summed over parts, with its empty bins."""
+    summed = rows.groupby("low")["features"].sum()
+    width = float((rows["high"] - rows["low"]).iloc[0])
+    edges = np.arange(summed.index.min(), summed.index.max() + 1.5 * width, width)
+    height = np.zeros(len(edges) - 1)
+    height[np.round((summed.index.to_numpy() - edges[0]) / width).astype(int)] = 100 * summed.to_numpy() / summed.sum() / width
+    return height, edges
+
+
+def outline(axes: Axes, distributions: pd.DataFrame) -> None:
+    """The published histogram of A/1."""
+    bins = distributions[(distributions["distribution"] == "density") & (distributions["dictionary"] == "A/1") & (distributions["kind"] == "bin")]
+    low, high, value = (bins[column].to_numpy(float) for column in ("low", "high", "value"))
+    axes.stairs(100 * value / value.sum() / (high - low), np.append(low, high[-1]), **style.PUBLISHED)

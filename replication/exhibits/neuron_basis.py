@@ -1,0 +1,116 @@
+"""How features lie in the neuron basis: carriers, largest weight, kurtosis, encoder against decoder, the lower cluster."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from replication.exhibits import style
+from replication.exhibits.study import Drawing, Study
+
+CARRIED = {"one neuron": (0, 1.5), "two to ten": (1.5, 10.5), "more than ten": (10.5, np.inf)}
+
+
+def draw(study: Study) -> Drawing:
+    """Five panels over all replicates, and the legend in the place of a sixth."""
+    figure = style.figure(3.9)
+    panels = figure.subplots(2, 3)
+    fired = study.data[study.data["quantity"] == "cosine"]["count"].sum()
+    draws: list[Callable[[Axes, Study], None]] = [carriers, top_weight, kurtosis, cosine, cluster]
+    for axes, panel in zip(panels.flat, draws, strict=False):
+        panel(axes, study)
+    legend = panels[1, 2]
+    legend.axis("off")
+    handles = [style.patch(style.PARTS["other"]), style.patch(style.PARTS["ultralow"]),
+               style.handle(color=style.RED, linestyle="-", label="pairs of encoders"), style.handle(color="#111111", linestyle=(0, (1, 1)), label="pairs of decoders"),
+               style.handle(**style.PUBLISHED, label="published"), style.handle(color=style.BLUE, linewidth=1.2, label="our median")]
+    legend.legend(handles=handles, loc="center left", labelspacing=0.9)
+    dictionaries = study.data["dictionary"].nunique()
+    features = style.count(fired)
+    return Drawing(figure, f"n = {features} features that fired, in {dictionaries} replicates", {"features": features, "replicates": str(dictionaries)})
+
+
+def stacked(axes: Axes, rows: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> None:
+    """Bars of live and ultralow features as percent of all features that fired."""
+    total = rows["count"].sum()
+    base = np.zeros(len(low))
+    for part in ("other", "ultralow"):
+        counts = rows[rows["part"] == part].groupby("low")["count"].sum()
+        height = 100 * np.array([counts.get(edge, 0) for edge in low]) / total
+        axes.bar(low, height, high - low, bottom=base, align="edge", **{**style.PARTS[part], "linewidth": 0.3, "label": None})
+        base += height
+    axes.set_ylabel("features (%)")
+
+
+def histogram(axes: Axes, study: Study, quantity: str) -> None:
+    """A stacked histogram of one quantity."""
+    rows = study.data[study.data["quantity"] == quantity]
+    bins = rows.drop_duplicates("low").sort_values("low")
+    stacked(axes, rows, bins["low"].to_numpy(float), bins["high"].to_numpy(float))
+
+
+def carriers(axes: Axes, study: Study) -> None:
+    """Shares carried by one, two to ten, more neurons."""
+    rows = study.data[study.data["quantity"] == "neurons"]
+    base = np.zeros(len(CARRIED))
+    for part in ("other", "ultralow"):
+        of_part = rows[rows["part"] == part]
+        height = np.array([100 * of_part[(of_part["high"] > low) & (of_part["low"] < high)]["count"].sum() / rows["count"].sum() for low, high in CARRIED.values()])
+        axes.bar(range(len(CARRIED)), height, 0.62, bottom=base, **{**style.PARTS[part], "label": None})
+        base += height
+    for x, (height, key) in enumerate(zip(base, ("share_one_neuron", "share_two_to_ten", "share_dense"), strict=True)):
+        axes.text(x, height + 2, f"{height:.0f} %", ha="center", va="bottom", fontsize=7)
+        if key in study.published:
+            axes.plot([x - 0.38, x + 0.38], [100 * study.published[key]] * 2, **style.PUBLISHED)
+    axes.set_xticks(range(len(CARRIED)), [name.replace(" ", "\n", 1) for name in CARRIED])
+    axes.set(ylim=(0, 112), ylabel="features (%)", xlabel="neurons that hold half of a decoder", title="Carriers")
+
+
+def top_weight(axes: Axes, study: Study) -> None:
+    """Largest weight of a unit direction."""
+    histogram(axes, study, "top_weight")
+    axes.set(xlim=(0, 1), xlabel="largest weight of a unit decoder", title="Largest weight")
+    medians(axes, study, "top_weight_median")
+
+
+def kurtosis(axes: Axes, study: Study) -> None:
+    """Excess kurtosis of a direction's entries; below the axis' start lies what is near a random direction."""
+    rows = study.data[study.data["quantity"] == "kurtosis"]
+    rows = rows.assign(low=rows["low"].clip(lower=10**-1.125), high=rows["high"])
+    bins = rows.drop_duplicates("low").sort_values("low")
+    axes.set_xscale("log")
+    stacked(axes, rows, bins["low"].to_numpy(float), bins["high"].to_numpy(float))
+    axes.set(xlabel="excess kurtosis of the decoder", title="Kurtosis")
+    style.plain_log(axes.xaxis)
+    medians(axes, study, "kurtosis_median")
+
+
+def cosine(axes: Axes, study: Study) -> None:
+    """Encoder against decoder."""
+    histogram(axes, study, "cosine")
+    axes.set(xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1], xlabel="cosine of encoder and decoder", title="Encoder and decoder")
+    medians(axes, study, "cosine_median")
+
+
+def cluster(axes: Axes, study: Study) -> None:
+    """Cosines of pairs inside the lower cluster."""
+    for quantity, kind in (("lower_encoder", {"color": style.RED, "linestyle": "-"}), ("lower_decoder", {"color": "#111111", "linestyle": (0, (1, 1))})):
+        rows = study.data[study.data["quantity"] == quantity].groupby("low")["count"].sum()
+        if rows.empty:
+            axes.text(0.5, 0.5, "no lower cluster", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
+            break
+        edges = np.linspace(-1, 1, 51)
+        height = np.zeros(50)
+        height[np.round((rows.index.to_numpy() + 1) / 0.04).astype(int)] = 100 * rows.to_numpy() / rows.sum()
+        axes.stairs(height, edges, linewidth=1.3, **kind)
+    axes.set(xlim=(-1, 1), ylim=(0, None), xticks=[-1, -0.5, 0, 0.5, 1], xlabel="cosine of two of its features", ylabel="pairs (%)", title="Inside the lower cluster")
+
+
+def medians(axes: Axes, study: Study, key: str) -> None:
+    """Our median and the published one."""
+    value = study.get(key)
+    if value is not None:
+        axes.axvline(value, color=style.BLUE, linewidth=1.2)
+    if key in study.published:
+        axes.axvline(study.published[key], **style.PUBLISHED)

@@ -1,0 +1,80 @@
+"""The ledger as a file: its columns, its order, what stands beside a number."""
+
+import csv
+
+import pytest
+
+from replication import artifacts
+from replication.artifacts import ArtifactError, Layout
+from replication.claims import ledger, reference, statements
+from replication.config import UserError
+
+
+def test_every_statement_has_a_row_in_its_order_with_a_reason(run):
+    rows = ledger.read(Layout(run).claims())
+    assert [row["id"] for row in rows] == ["x-y", "x-order"]
+    assert list(rows[0]) == [*statements.COLUMNS, *ledger.LEDGER_COLUMNS]
+    assert all(row["reason"] for row in rows)
+    assert [row["verdict"] for row in rows] == ["agrees", "agrees"]
+    assert (rows[0]["value"], rows[0]["n"], rows[0]["low"], rows[0]["reference"]) == ("150", "2048", "", "")
+    assert (rows[1]["low"], rows[1]["high"]) == ("1390", "1410")
+
+
+def test_the_whole_list_of_statements_can_be_judged(tmp_path, make):
+    from replication.claims.inputs import PROJECT
+
+    with (PROJECT / "paper" / "published" / "claims.csv").open() as stream:
+        published = list(csv.DictReader(stream))
+    rows = ledger.read(Layout(make("whole", claims=published)).claims())
+    assert len(rows) == len(published)
+    counted = ledger.counts(rows)
+    assert counted["agrees"] == 1 and counted["differs"] == 0  # growth_0_1; the published counts need a scale that the toy lacks
+    assert counted["not comparable"] == sum(row["number"] == "live_features.dead" for row in published)
+    assert sum(counted.values()) == len(rows)
+
+
+def test_a_study_that_cannot_measure_says_so(make, row):
+    run = make("missing", numbers={"live_features": {"other": {"value": 1, "unit": "features"}}}, claims=[row])
+    assert ledger.read(Layout(run).claims())[0]["verdict"] == "not run"
+    studies = {"live_features": {"numbers": {}, "missing": {"dead": "fewer than ten million tokens"}}}
+    judged = ledger.judge_all(claims=[statements.parse(row)], studies=studies, scale={}, notes={}, reference=None, corpus_hash="")
+    assert (judged[0]["verdict"], judged[0]["reason"]) == ("not comparable", "fewer than ten million tokens")
+
+
+def test_a_reference_stands_beside_the_number_and_another_corpus_is_marked(make, tmp_path, row):
+    frozen = tmp_path / "reference"
+    reference.freeze([make("a", seed=0), make("b", seed=1, shift=3), make("c", seed=2, shift=6)], frozen)
+    beside = ledger.read(Layout(make("d", reference=frozen)).claims())[0]
+    assert (float(beside["reference"]), float(beside["reference_sd"]), beside["reference_n"], beside["reference_corpus"]) == (153, 3, "3", "same")
+    other = {"source": "local", "documents": 1, "bytes": 2, "manifest_sha256": "beef"}
+    assert ledger.read(Layout(make("e", reference=frozen, corpus=other)).claims())[0]["reference_corpus"] == "different corpus"
+
+
+def test_two_ledgers_of_one_run_are_equal_bit_for_bit(make):
+    one, two = (Layout(make(name)).claims().read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+def test_notes_on_a_row_that_differs_are_those_of_the_run(tmp_path, make, row, settings):
+    run = make("noted", claims=[row | {"tolerance": "1"}])
+    notes = tmp_path / "notes.csv"
+    notes.write_text("run,id,looked_at\nother,x-y,wrong\ntoy,x-y,the log\n")
+    rows = ledger.make(settings=settings, claims=tmp_path / "claims-published.csv", explanations=notes, numbers=list(run.glob("studies/*/numbers.json")),
+                       corpus=run / "corpus" / "corpus.json", evaluation=run / "features/A/1/evaluation.json", reference=None, out=run / "claims.csv")
+    assert rows[0]["verdict"] == "differs"
+    assert rows[0]["reason"].endswith("looked at: the log")
+
+
+def test_metadata_hold_the_checksum_and_the_config_of_the_run(run, settings):
+    meta = artifacts.check(run, name=artifacts.CLAIMS_META)
+    assert set(meta["files"]) == {"claims.csv"}
+    assert {"live_features", "loss_recovered", "corpus", "evaluation"} <= set(meta["inputs"])
+    assert meta["config_hash"] == settings.hash()
+
+
+def test_a_missing_or_foreign_ledger_is_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="is missing; `snakemake"):
+        ledger.read(tmp_path / "claims.csv")
+    (tmp_path / "claims.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="has the columns a, b"):
+        ledger.read(tmp_path / "claims.csv")

@@ -1,0 +1,84 @@
+"""The studies of a planted run answer the statements: keys and units meet, and the front door judges and reports."""
+
+import csv
+import importlib
+
+import pytest
+
+from replication import artifacts, cli
+from replication.claims import inputs, ledger, statements
+from replication.config import resolve
+from replication.progress import Progress
+from replication.studies import STUDIES
+from tests.planted import plant, raw
+
+CLAIMS = inputs.PROJECT / "paper" / "published" / "claims.csv"
+SECTIONS = ("corpus", "activations", "features", "studies")
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    config = resolve(raw(contexts=32, bootstrap=20))
+    layout = plant(tmp_path_factory.mktemp("planted"), config)
+    for study in STUDIES.values():
+        importlib.import_module(study.module).compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
+    settings = config.settings(*SECTIONS, models=list(config.models), dictionaries=list(config.dictionaries)).json()
+    corpus = layout.corpus() / artifacts.CORPUS
+    artifacts.write_json(corpus, artifacts.read_json(corpus) | {"source": "installed", "documents": 3, "bytes": 5})
+    assert cli.main([
+        "ledger", "judge", "--settings", settings, "--log", str(layout.log("claims.log")), "--claims", str(CLAIMS),
+        "--explanations", inputs.written("paper", "report", "explanations.csv"), "--numbers", *map(str, inputs.numbers(layout)), "--corpus", str(corpus),
+        "--evaluation", str(layout.features("A/1") / artifacts.EVALUATION), "--reference", "--out", str(layout.claims())]) == 0
+    return layout, settings, {row["id"]: row for row in ledger.read(layout.claims())}
+
+
+def test_the_studies_give_the_numbers_that_statements_ask_for(judged):
+    _, _, rows = judged
+    beyond = {"loss_recovered.recovered_A_5"}  # a dictionary that only `paper` fits
+    for claim in statements.read(CLAIMS):
+        if claim.study in STUDIES and claim.number not in beyond:
+            assert rows[claim.id]["verdict"] != "not run", rows[claim.id]["reason"]
+        elif claim.study not in STUDIES:
+            assert rows[claim.id]["verdict"] == "not run"
+
+
+def test_numbers_and_statements_count_in_the_same_units(judged):
+    layout, _, _ = judged
+    studies = {path.parent.name: artifacts.read_json(path)["numbers"] for path in inputs.numbers(layout)}
+    for claim in statements.read(CLAIMS):
+        if claim.key in studies.get(claim.study, {}):
+            assert studies[claim.study][claim.key]["unit"] == claim.unit, claim.id
+
+
+def test_every_ordering_of_a_written_study_has_an_interval_or_too_few_replicates(judged):
+    _, _, rows = judged
+    for claim in statements.read(CLAIMS):
+        if claim.kind == "ordering" and claim.study in STUDIES:
+            row = rows[claim.id]
+            assert row["verdict"] in ("agrees", "differs", "undecided")
+            assert (row["low"] and row["high"]) or "replicate" in row["reason"], claim.id
+
+
+def test_published_numbers_are_not_comparable_with_a_toy(judged):
+    _, _, rows = judged
+    assert rows["loss-recovered-recovered-a-1"]["verdict"] == "not comparable"
+    assert "the dictionary saw 200,000 vectors, the row needs 8 billion" in rows["loss-recovered-recovered-a-1"]["reason"]
+
+
+def test_the_report_is_written_by_the_front_door(judged, png):
+    layout, settings, rows = judged
+    layout.exhibits().mkdir(exist_ok=True)
+    for path in inputs.exhibits(layout):
+        path.write_bytes(png)
+    for path in inputs.captions(layout):
+        path.write_text("A caption.")
+    paper = inputs.PROJECT / "paper" / "report"
+    assert cli.main([
+        "ledger", "report", "--settings", settings, "--ledger", str(layout.claims()), "--template", str(paper / "report.html.j2"),
+        "--departures", str(paper / "departures.csv"), "--captions", *map(str, inputs.captions(layout)), "--exhibits", *map(str, inputs.exhibits(layout)),
+        "--corpus", str(layout.corpus() / artifacts.CORPUS), "--reference", "--results", str(layout.root), "--out", str(layout.report())]) == 0
+    html = layout.report().read_text()
+    assert html.count("<img ") == len(STUDIES) and html.count("A caption.") == len(STUDIES)
+    assert all(f'id="{row["id"]}"' in html for row in rows.values() if row["verdict"] != "not run")
+    with CLAIMS.open() as stream:
+        assert len(list(csv.DictReader(stream))) == len(rows)

@@ -1,0 +1,104 @@
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from replication.artifacts import ArtifactError
+from replication.config import resolve
+from replication.exhibits import EXHIBITS, suffixes, written
+from replication.exhibits.study import Study, fill, published
+from replication.progress import Progress
+from replication.studies import STUDIES
+from tests.planted import plant, raw
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_a_figure_is_drawn_labelled_and_the_same_twice(name, run, drawn, tmp_path):
+    started = time.monotonic()
+    first = drawn(run, name, tmp_path / "first")
+    assert time.monotonic() - started < 20
+    second = drawn(run, name, tmp_path / "second")
+    for suffix in suffixes(EXHIBITS[name]):
+        assert (first / f"{name}{suffix}").read_bytes() == (second / f"{name}{suffix}").read_bytes()
+    pixels = matplotlib.image.imread(first / f"{name}.png")[..., :3]
+    assert pixels.shape[1] >= 1000
+    inked = (pixels.min(axis=-1) < 0.9).mean()
+    assert 0.01 < inked < 0.6
+    edge = np.concatenate([pixels[:2].ravel(), pixels[-2:].ravel(), pixels[:, :2].ravel(), pixels[:, -2:].ravel()])
+    assert edge.min() > 0.97  # nothing is cut off at the rim
+    numbers = json.loads((run.study(name) / "numbers.json").read_text())
+    with Image.open(first / f"{name}.png") as picture:
+        assert picture.text["ConfigHash"] == numbers["provenance"]["config_hash"]
+        assert picture.text["Run"] == "planted"
+        assert "corpus c0ffeec0ffee" in picture.text["Description"]
+    pdf = (first / f"{name}.pdf").read_bytes()
+    assert numbers["provenance"]["config_hash"].encode() in pdf
+    assert b"CreationDate" not in pdf
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_captions_name_only_numbers_that_exist_and_are_filled_whole(name, run, drawn, tmp_path):
+    text = (drawn(run, name, tmp_path) / f"{name}.txt").read_text().strip()
+    with open(written("paper", "captions", f"{name}.md"), encoding="utf-8") as template:
+        sentences = [line.strip() for line in template if line.strip()]
+    assert "{" not in text
+    assert "n = " in text or "tokens" in text
+    for sentence in sentences:  # the planted run measures everything, so no sentence may be left out
+        assert sentence.partition("{")[0] in text
+
+
+@pytest.mark.parametrize("name", EXHIBITS)
+def test_a_small_run_is_drawn_too(name, drawn, tmp_path):
+    given = raw(d_sae=48, contexts=32, bootstrap=20)
+    given["dictionaries"] = {"A/1": {"d_sae": 48}, "B/1": {"d_sae": 48}}
+    config = resolve(given)
+    layout, study = plant(tmp_path, config), STUDIES[EXHIBITS[name].study]
+    importlib.import_module(study.module).compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
+    assert (drawn(layout, name, tmp_path / "out") / f"{name}.png").stat().st_size > 10_000
+
+
+def test_a_study_that_was_tampered_with_is_refused(run, drawn, tmp_path):
+    path = run.study("tradeoff") / "data.csv"
+    kept = path.read_text()
+    try:
+        path.write_text(kept + "\n")
+        with pytest.raises(ArtifactError, match="checksum differs"):
+            drawn(run, "tradeoff", tmp_path)
+        assert not list(tmp_path.iterdir())
+    finally:
+        path.write_text(kept)
+
+
+def test_a_caption_leaves_out_a_sentence_that_was_not_measured():
+    study = Study(pd.DataFrame(), {"gain": {"value": 0.5, "n": 3}}, {}, {}, pd.DataFrame())
+    assert fill("Shown: {what}.\nGain {gain.value:.1f}.\nInterval {gain.low:.1f}.\nOther {lost.value}.\n", study, {"what": "x"}) == "Shown: x. Gain 0.5."
+
+
+def test_published_values_leave_bounds_out(tmp_path):
+    path = tmp_path / "claims.csv"
+    path.write_text("number,published\ns.a,0.5\ns.a,0.7\ns.b,>=0.9\ns.c,\nt.a,3\n,4\n")
+    assert published(path, "s") == {"a": 0.5}
+
+
+def test_the_registry_is_consistent():
+    for name, exhibit in EXHIBITS.items():
+        assert exhibit.id == name
+        assert exhibit.study in STUDIES
+        assert importlib.util.find_spec(exhibit.module)
+        assert exhibit.section in ("Problem setup", "Detailed investigations", "Global analysis", "Phenomenology", "Appendices")
+
+
+def test_drawing_never_imports_torch_and_the_registry_nothing_heavy():
+    heavy = "print([m for m in ('torch', 'matplotlib', 'pandas') if m in sys.modules])"
+    code = f"import sys, replication.exhibits, replication.exhibits.command; {heavy}"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    modules = ", ".join(["replication.exhibits.draw", *(exhibit.module for exhibit in EXHIBITS.values())])
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"

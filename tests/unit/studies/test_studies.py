@@ -1,0 +1,107 @@
+import json
+import math
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from replication.artifacts import ArtifactError, check
+from replication.config import Settings, resolve
+from replication.studies import STUDIES
+from tests.planted import plant, raw
+
+KEYS = {
+    "live_features": {"dead", "ultralow", "other", "growth_0_1", "growth_1_2", "features_per_neuron"},
+    "density_histograms": {"median_density", "q05", "q25", "q75", "q95", "share_above_1_percent", "q05_fall_0_1", "q05_fall_1_2"},
+    "ultralow_cluster": {"separation_auc", "density_auc", "auc_gain", "lower_share", "separation", "moved_share"},
+    "loss_recovered": {"recovered_A_1", "recovered_mean_A_1", "l0_A_1", "recovered_A_l1_low", "growth_0_1", "growth_1_2", "l1_fall",
+                       "main_recovered"},
+    "tradeoff": {"monotone_l1", "l0_monotone"},
+    "training_curves": {"spike_at_resampling", "l0_final", "dead_final"},
+    "universality_histogram": {"feature_median", "neuron_median", "feature_to_own_neuron_median", "features_minus_neurons",
+                               "features_minus_own_neurons"},
+    "neuron_basis": {"share_one_neuron", "share_two_to_ten", "share_dense", "cosine_median", "lower_encoder_cosine",
+                     "lower_decoder_cosine", "kurtosis_median", "top_weight_median", "above_half"},
+}
+
+
+def read(folder):
+    return json.loads((folder / "numbers.json").read_text())
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_writes_its_numbers_and_tells_their_origin(name, compute, config):
+    folder = compute(name)
+    check(folder)
+    found = read(folder)
+    assert KEYS[name] <= found["numbers"].keys()
+    assert found["provenance"]["config_hash"] == STUDIES[name].settings(config).hash()
+    assert (found["provenance"]["run"], found["provenance"]["corpus_hash"]) == ("planted", "c0ffeec0ffee")
+    for number in found["numbers"].values():
+        assert {"value", "unit", "n", "over"} <= number.keys()
+        assert math.isfinite(number["value"])
+        assert number.get("low", -math.inf) <= number["value"] <= number.get("high", math.inf)
+    assert (folder / "data.csv").stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_two_computations_are_equal_bit_for_bit(name, compute, tmp_path):
+    first, second = compute(name), compute(name, out=tmp_path / name)
+    for file in ("data.csv", "numbers.json"):
+        assert (first / file).read_bytes() == (second / file).read_bytes()
+
+
+def test_planted_truth_is_found(compute):
+    assert read(compute("ultralow_cluster"))["numbers"]["separation_auc"]["value"] > 0.8
+    basis = read(compute("neuron_basis"))["numbers"]
+    assert basis["lower_encoder_cosine"]["value"] > 0.7 > 0.3 > basis["lower_decoder_cosine"]["value"]
+    recovered = read(compute("loss_recovered"))
+    assert recovered["numbers"]["growth_0_1"]["low"] > 0
+    assert recovered["numbers"]["growth_1_2"]["replicates"] == 1  # A/2 is fitted once
+    assert "recovered_random_1" in recovered["missing"]
+    assert read(compute("universality_histogram"))["numbers"]["features_minus_own_neurons"]["low"] > 0
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_run_with_fewer_dictionaries_leaves_their_numbers_out(name, compute, tmp_path):
+    given = raw(d_sae=48, contexts=32)
+    given["dictionaries"] = {"A/1": {"d_sae": 48}, "B/1": {"d_sae": 48}}
+    config = resolve(given)
+    found = read(compute(name, layout=plant(tmp_path, config), config=config))
+    assert not {"growth_0_1", "growth_1_2", "q05_fall_0_1", "l1_fall", "monotone_l1"} & found["numbers"].keys()
+    assert all(number.get("replicates", 1) == 1 for number in found["numbers"].values())
+    if name in ("live_features", "loss_recovered"):
+        assert found["missing"]["growth_0_1"] == "the run has no A/0"
+
+
+def test_a_changed_input_is_refused(config, compute, tmp_path):
+    layout = plant(tmp_path, config)
+    path = layout.features("A/1") / "features.parquet"
+    pd.read_parquet(path).assign(part="other").to_parquet(path, index=False)
+    with pytest.raises(ArtifactError, match="checksum differs"):
+        compute("live_features", layout=layout)
+
+
+def test_settings_are_the_slice_that_a_study_depends_on(config):
+    settings = STUDIES["neuron_basis"].settings(config)
+    assert list(settings.dictionaries) == ["A/1", "A/1-r1", "A/1-r2"]
+    assert Settings.parse(settings.json()) == settings
+    given = raw()
+    given["dictionaries"]["A/0"]["l1"] = 0.1
+    assert STUDIES["neuron_basis"].settings(resolve(given)).hash() == settings.hash()
+    assert STUDIES["live_features"].settings(resolve(given)).hash() != STUDIES["live_features"].settings(config).hash()
+
+
+def test_inputs_are_what_a_study_reads(config, run, compute):
+    for name, study in STUDIES.items():
+        declared = {path.relative_to(run.root).as_posix() for path in study.inputs(config, run)}
+        compute(name)
+        read_ = {(run.study(name) / entry["path"]).resolve().relative_to(run.root.resolve()).as_posix()
+                 for entry in json.loads((run.study(name) / "meta.json").read_text())["inputs"].values()}
+        assert read_ == declared
+
+
+def test_the_registry_imports_nothing_heavy():
+    code = "import sys, replication.studies, replication.studies.command; print([m for m in ('torch', 'pandas', 'scipy', 'sklearn') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
