@@ -37,7 +37,8 @@ def register(commands: "Commands") -> None:
     parser.add_argument("--all", action="store_true", help="also rows that no study answers yet, and numbers inside their tolerance")
     parser.set_defaults(plain=claims)
 
-    parser = commands.add_parser("freeze", help="freeze the numbers of finished runs that differ in the seed as a reference")
+    parser = commands.add_parser("freeze", help="freeze the numbers of finished runs that differ in the seed as a reference",
+                                 epilog="Another seed: snakemake --cores all --configfile config/laptop.yaml --config run=laptop-seed1 seed=1")
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs, such as results/laptop results/laptop-seed1")
     parser.add_argument("--out", type=Path, help="folder to write; results/reference/<first run> by default")
     parser.set_defaults(plain=freeze)
@@ -84,8 +85,9 @@ def summary(arguments: argparse.Namespace) -> int:
     lines = [("dictionary", "features", "L0", "recovered", "dead", "ultralow", "other", "moved")]
     for path in paths:
         found = artifacts.read_json(path)
-        lines.append((found["dictionary"], *(numeral(found[key]) for key in ("features", "l0")), f"{100 * found['recovered']:.1f} %",
-                      *(numeral(found.get(key)) for key in ("dead", "ultralow", "other", "moved"))))
+        recovered = f"{100 * found['recovered']:.1f} %" if "recovered" in found else ""
+        cells = [numeral(found.get(key)) for key in ("features", "l0", "dead", "ultralow", "other", "moved")]
+        lines.append((found["dictionary"], *cells[:2], recovered, *cells[2:]))
     print(_aligned(lines))
     if layout.claims().is_file():
         counted = ledger.counts(ledger.read(layout.claims()))

@@ -24,7 +24,7 @@ rule study:
     params:
         settings=lambda wildcards: STUDIES[wildcards.study].settings(config_).json(),
         results=R.root,
-        out=R.study("{study}"),
+        out=subpath(output.data, parent=True),
     message:
         "study {wildcards.study}: compute its table"
     shell:

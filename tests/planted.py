@@ -16,7 +16,7 @@ from replication.features.matrix import MatrixWriter
 from replication.provenance import Stopwatch
 
 
-def raw(d_sae: int = 96, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 60) -> dict:
+def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 60) -> dict:
     """A config in the shape of `laptop`, small."""
     return {
         "run": "planted", "corpus": {"d_vocab": 512}, "model": {"d_model": 16, "d_mlp": d_mlp, "n_ctx": 32, "tokens": 10_000},

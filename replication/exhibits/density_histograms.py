@@ -17,9 +17,10 @@ def draw(study: Study) -> Drawing:
     data = study.data
     home = study.main
     groups = in_order(data, home)
-    rows = -(-len(groups) // COLUMNS)
+    columns = min(COLUMNS, len(groups))
+    rows = -(-len(groups) // columns)
     figure = style.figure(0.45 + 1.45 * rows)
-    panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     fired = data.dropna(subset=["low"])
     reach = min(fired["low"].min(), np.log10(1 / data["tokens"].max())) - 0.3, max(fired["high"].max(), -0.9) + 0.05
     for axes, name in zip(panels.flat, groups, strict=False):
@@ -28,8 +29,8 @@ def draw(study: Study) -> Drawing:
             outline(axes, study.distributions)
     for axes in panels.flat[len(groups):]:
         axes.set_visible(False)
-    for column in range(COLUMNS):
-        lowest = max(row for row in range(rows) if row * COLUMNS + column < len(groups))
+    for column in range(columns):
+        lowest = max(row for row in range(rows) if row * columns + column < len(groups))
         panels[lowest, column].tick_params(labelbottom=True)
         panels[lowest, column].set_xlabel("density (share of tokens)")
     for axes in panels[:, 0]:

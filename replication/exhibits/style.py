@@ -99,8 +99,8 @@ def l1(value: float) -> str:
 def describe(provenance: Mapping[str, Any]) -> str:
     """Where a picture comes from, in one line."""
     different = "" if provenance.get("corpus_matches_reference") in (True, None) else " (different corpus)"
-    return (f"run {provenance['run']} · config {provenance['config_hash']} · corpus {provenance['corpus_hash']}{different} · "
-            f"replication {provenance['version']}")
+    return " · ".join((f"run {provenance['run']}", f"config {provenance['config_hash']}", f"corpus {provenance['corpus_hash']}{different}",
+                       f"replication {provenance['version']}"))
 
 
 def save(made: Figure, folder: Path, name: str, title: str, provenance: Mapping[str, Any], note: str) -> None:
@@ -110,7 +110,7 @@ def save(made: Figure, folder: Path, name: str, title: str, provenance: Mapping[
     software = f"replication {provenance['version']}"
     for suffix, metadata in ((".png", {"Title": title, "Description": f"{about} · {note}", "Software": software, "Run": str(provenance["run"]),
                                        "ConfigHash": provenance["config_hash"], "CorpusHash": provenance["corpus_hash"]}),
-                             (".pdf", {"Title": title, "Subject": about, "Keywords": note, "Creator": software, "Producer": software,
+                             (".pdf", {"Title": title, "Subject": about.replace("·", "-"), "Keywords": note, "Creator": software, "Producer": software,
                                        "CreationDate": None})):
         with artifacts.atomic(folder / f"{name}{suffix}") as temporary:
             made.savefig(temporary, format=suffix[1:], metadata=metadata)

@@ -59,8 +59,10 @@ def fired_counts(matrix: EvaluationMatrix) -> NDArray[np.int64]:
     """Tokens with a positive activation, per feature."""
     counts = np.zeros(matrix.n_features, dtype=np.int64)
     for shard in matrix:
-        dense = isinstance(shard, np.ndarray)
-        counts += np.count_nonzero(shard > 0, axis=0) if dense else np.bincount(shard.indices, minlength=matrix.n_features)
+        if isinstance(shard, np.ndarray):
+            counts += np.count_nonzero(shard > 0, axis=0)
+        else:
+            counts += np.bincount(shard.indices, minlength=matrix.n_features)
     return counts
 
 

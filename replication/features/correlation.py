@@ -28,7 +28,8 @@ class Moments:
         for half, shard in _halves(matrix):
             count[half] += shard.shape[0]
             total[half] += shard.sum(axis=0, dtype=np.float64)
-            squares[half] += (shard * shard).sum(axis=0, dtype=np.float64)
+            dense = isinstance(shard, np.ndarray)
+            squares[half] += np.einsum("tf,tf->f", shard, shard, dtype=np.float64) if dense else (shard * shard).sum(axis=0)
         return Moments(count, total, squares)
 
     @property

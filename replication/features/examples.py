@@ -94,8 +94,8 @@ def single_token(examples: Windows, n_features: int) -> NDArray[np.bool_]:
     low, high = np.full(n_features, np.iinfo(np.int64).max), np.full(n_features, -1)
     np.minimum.at(low, owner, strongest)
     np.maximum.at(high, owner, strongest)
-    same: NDArray[np.bool_] = low == high
-    return same & (np.bincount(owner, minlength=n_features) == TOP)
+    same: NDArray[np.bool_] = (low == high) & (np.bincount(owner, minlength=n_features) == TOP)
+    return same
 
 
 def table(examples: Windows, *, n_ctx: int) -> pd.DataFrame:

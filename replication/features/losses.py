@@ -40,6 +40,7 @@ def recovered(*, loss: float, ablated: float, reconstructed: float) -> float:
     """Share of the loss that the reconstruction recovers: ``(ablated - reconstructed) / (ablated - loss)``.
 
     A ratio of means over tokens, with the site zeroed (the paper's baseline) or replaced by its mean (which is harder to
-    beat); NaN when ablation does no harm. Source: paper, "How much of the model does our interpretation explain?".
+    beat); NaN when ablation does not raise the loss, because then there is nothing to recover. Source: paper, "How much of
+    the model does our interpretation explain?".
     """
-    return (ablated - reconstructed) / (ablated - loss) if ablated != loss else float("nan")
+    return (ablated - reconstructed) / (ablated - loss) if ablated > loss else float("nan")

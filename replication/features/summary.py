@@ -28,13 +28,14 @@ def dictionary(name: str, losses: pd.DataFrame, features: pd.DataFrame, clusters
     Losses are means per predicted token, and `recovered` and `recovered_mean` ratios of such means, against the zeroed and
     the mean-ablated site. `l0`, `l1_norm` and `mse` (mean over the d_in elements) are means per token;
     `explained_variance` is 1 - SSE / SST about the mean vector (SAELens: `explained_variance`; its `mse` is d_in times
-    ours, its `ce_loss_score` is `recovered`). `mixture` says how far the two clusters are apart, see `cluster.Clusters`.
+    ours, its `ce_loss_score` is `recovered`). `mixture` says how far the two clusters are apart, see `cluster.Clusters`. What
+    cannot be measured is left out: a share of a loss that ablation does not raise, densities too low for the tokens.
     """
     numbers = neurons(name, losses, features)
     tokens = numbers["tokens"]
     measurable = tokens >= MEASURABLE_TOKENS
     plain, reconstructed = numbers["loss"], numbers["loss_reconstructed"]
-    return {
+    found = {
         **numbers,
         "recovered": recovered(loss=plain, ablated=numbers["loss_zero"], reconstructed=reconstructed),
         "recovered_mean": recovered(loss=plain, ablated=numbers["loss_mean"], reconstructed=reconstructed),
@@ -47,3 +48,4 @@ def dictionary(name: str, losses: pd.DataFrame, features: pd.DataFrame, clusters
         "mixture": {"separation": clusters.separation, "bic_gain": clusters.bic_gain, "valley": clusters.valley, "clear": clusters.clear},
         "moved": int(features["moved"].sum()), "resampled": int((features["resampled"] > 0).sum()),
     }
+    return {key: value for key, value in found.items() if value == value}  # without NaN

@@ -45,20 +45,29 @@ def main_and_paper_start(config: Config) -> list[str]:
     return [*main(config), *groups(config.dictionaries).get(sibling(config.studies.main, "kaiming"), [])]
 
 
-def main_and_twin(config: Config) -> list[str]:
-    """The main dictionary with its replicates, and the same dictionary on the other seed's model."""
-    return [*main(config), config.studies.twin]
+def twin(config: Config) -> list[str]:
+    """The main dictionary's counterpart on the other seed's model."""
+    return [config.studies.twin]
+
+
+def none(config: Config) -> list[str]:
+    """No dictionary."""
+    return []
 
 
 @dataclass(frozen=True)
 class Study:
-    """One study: its module, the dictionaries that it is about, and the kinds of files that it reads of each."""
+    """One study: its module, the dictionaries of which it reads files, and the kinds of files that it reads of each.
+
+    With `matches` it reads the table of best matches too, which also depends on the dictionaries `beside`.
+    """
 
     id: str
     module: str
     dictionaries: Select
     reads: tuple[str, ...]
     matches: bool = False
+    beside: Select = none
 
     def inputs(self, config: Config, layout: Layout) -> list[Path]:
         """Every file that the study reads."""
@@ -67,7 +76,7 @@ class Study:
 
     def settings(self, config: Config) -> Settings:
         """The slice of the config that its numbers depend on; its hash is printed on the exhibit."""
-        names = self.dictionaries(config)
+        names = list(dict.fromkeys([*self.dictionaries(config), *self.beside(config)]))
         models = sorted({model_of(name) for name in names})
         return config.settings("corpus", "activations", "features", "studies", models=models, dictionaries=names)
 
@@ -75,7 +84,7 @@ class Study:
 STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("live_features", "replication.studies.live_features", every, ("features", "evaluation")),
     Study("loss_recovered", "replication.studies.loss_recovered", every, ("losses",)),
-    Study("universality_histogram", "replication.studies.universality_histogram", main_and_twin, ("features",), matches=True),
+    Study("universality_histogram", "replication.studies.universality_histogram", main, ("features",), matches=True, beside=twin),
     Study("density_histograms", "replication.studies.density_histograms", every, ("features", "evaluation")),
     Study("ultralow_cluster", "replication.studies.ultralow_cluster", main_and_paper_start,
           ("features", "evaluation", "matrix", "weights")),

@@ -98,7 +98,7 @@ def test_batches_end_with_their_shard(model, monkeypatch):
 
 def test_recovered_is_a_ratio_of_means():
     assert recovered(loss=4.0, ablated=5.0, reconstructed=4.25) == 0.75
-    assert np.isnan(recovered(loss=4.0, ablated=4.0, reconstructed=4.25))
+    assert np.isnan(recovered(loss=4.0, ablated=4.0, reconstructed=4.25)) and np.isnan(recovered(loss=4.0, ablated=3.9, reconstructed=3.95))
 
 
 @pytest.mark.parametrize("site", ["resid_mid", "mlp_out", "resid_post"])

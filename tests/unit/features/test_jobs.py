@@ -40,7 +40,8 @@ def test_matrix_and_features_table_equal_the_plain_way(measured, site):
     assert np.array_equal([counts.sum() for counts in table["activation_counts"]], table["fired"])
     assert len({counts.sum() for counts in table["logit_counts"]}) == 1
     assert all(len(edges) == 41 for edges in table["logit_edges"]) and all(len(tokens) == 10 for tokens in table["top_tokens"])
-    assert all(np.all(np.diff(weights) <= 0) for weights in table["top_weights"]) and all(np.all(np.diff(weights) >= 0) for weights in table["bottom_weights"])
+    assert all(np.all(np.diff(weights) <= 0) for weights in table["top_weights"])
+    assert all(np.all(np.diff(weights) >= 0) for weights in table["bottom_weights"])
 
 
 def test_examples_hold_true_activations(measured, site):
@@ -60,11 +61,14 @@ def test_evaluation_equals_the_plain_way(measured, site):
     x, f = site
     numbers = artifacts.read_json(measured.layout.features("A/1") / artifacts.EVALUATION)
     assert numbers["dictionary"] == "A/1" and numbers["tokens"] == 480 and numbers["contexts"] == 40 and numbers["features"] == 48
-    model, sae, tokens = load_model(measured.layout.model("A")), load_dictionary(measured.layout.sae("A/1")), read(measured.layout.evaluation()).long()
+    model, sae = load_model(measured.layout.model("A")), load_dictionary(measured.layout.sae("A/1"))
+    tokens = read(measured.layout.evaluation()).long()
     xhat = sae.decode(f)
-    assert numbers["l0"] == pytest.approx(float((f > 0).sum(dim=1).float().mean())) and numbers["l1_norm"] == pytest.approx(float(f.sum(dim=1).mean()), rel=1e-4)
+    assert numbers["l0"] == pytest.approx(float((f > 0).sum(dim=1).float().mean()))
+    assert numbers["l1_norm"] == pytest.approx(float(f.sum(dim=1).mean()), rel=1e-4)
     assert numbers["mse"] == pytest.approx(float((x - xhat).square().mean()), rel=1e-4)
-    assert numbers["explained_variance"] == pytest.approx(float(1 - (x - xhat).square().sum() / (x - x.mean(dim=0)).square().sum()), rel=1e-3)
+    variance = (x - x.mean(dim=0)).square().sum()
+    assert numbers["explained_variance"] == pytest.approx(float(1 - (x - xhat).square().sum() / variance), rel=1e-3)
 
     def loss(vectors):
         logits = model.logits(model.splice(tokens, "mlp_act", vectors.view(40, 12, -1)))
@@ -84,20 +88,24 @@ def test_neurons_have_the_same_tables(measured, site):
     features = artifacts.read_table(measured.layout.features("A/1") / artifacts.FEATURES)
     assert len(table) == 24 and set(table.columns) <= set(features.columns)
     assert set(features.columns) - set(table.columns) == {
-        "bias", "decoder_encoder", "cosine", "encoder_norm", "start_cosine", "moved", "resampled", "cluster", "top_neurons", "top_neuron_weights", "top_neuron_shares"}
+        "bias", "decoder_encoder", "cosine", "encoder_norm", "start_cosine", "moved", "resampled", "cluster",
+        "top_neurons", "top_neuron_weights", "top_neuron_shares"}
     assert torch.allclose(artifacts.read_tensors(folder / artifacts.SITE_MEAN)["mean"], x.mean(dim=0), atol=1e-5)
 
 
 def test_matches_of_a_model_with_its_neurons(measured, site):
     x, f = site
     matches = artifacts.read_table(measured.layout.evaluation() / artifacts.MATCHES)
-    assert matches.groupby(["dictionary", "other"]).size().to_dict() == {("A/1", "A/neurons"): 48, ("A/1", "B/1"): 48, ("A/neurons", "B/neurons"): 24}
+    sizes = {("A/1", "A/neurons"): 48, ("A/1", "B/1"): 48, ("A/neurons", "B/neurons"): 24}
+    assert matches.groupby(["dictionary", "other"]).size().to_dict() == sizes
     own = matches[(matches["dictionary"] == "A/1") & (matches["other"] == "A/neurons")].set_index("feature")
     half = np.repeat(np.arange(40) % 2, 12)
     for feature in np.flatnonzero((f.numpy()[half == 0] > 0).sum(axis=0) > 5)[:10]:
         expected = np.corrcoef(np.column_stack((f[half == 0, feature], x[half == 0])).T)[0, 1:]
-        assert own["match"][feature] == np.nanargmax(expected) and own["correlation_chosen"][feature] == pytest.approx(np.nanmax(expected), abs=1e-3)
-        assert own["correlation"][feature] == pytest.approx(np.corrcoef(f[half == 1, feature], x[half == 1, own["match"][feature]])[0, 1], abs=1e-3)
+        assert own["match"][feature] == np.nanargmax(expected)
+        assert own["correlation_chosen"][feature] == pytest.approx(np.nanmax(expected), abs=1e-3)
+        reported = np.corrcoef(f[half == 1, feature], x[half == 1, own["match"][feature]])[0, 1]
+        assert own["correlation"][feature] == pytest.approx(reported, abs=1e-3)
     silent = own["match"] == -1
     assert silent[0] and own["logit_correlation"].isna().equals(silent) and own["logit_correlation"].abs().max() <= 1 + 1e-5
 
@@ -111,8 +119,9 @@ def test_two_runs_are_equal_bit_for_bit(measured, world, stage):
     assert not [sentence for _, sentence in artifacts.verify(world.layout.root) if sentence]
 
 
-@pytest.mark.parametrize("damaged", ["sae/A/1/start.safetensors", "sae/A/1/sae_weights.safetensors", "features/A/neurons/losses.parquet",
-                                     "features/tokens.safetensors", "corpus/tokenizer.json", "corpus/unigrams.safetensors", "model/A/weights.safetensors"])
+@pytest.mark.parametrize("damaged", [
+    "sae/A/1/start.safetensors", "sae/A/1/sae_weights.safetensors", "features/A/neurons/losses.parquet", "features/tokens.safetensors",
+    "corpus/tokenizer.json", "corpus/unigrams.safetensors", "model/A/weights.safetensors"])
 def test_damage_upstream_is_named_and_nothing_is_written(world, damaged, stage):
     stage(world)
     path = world.layout.root / damaged
@@ -121,6 +130,6 @@ def test_damage_upstream_is_named_and_nothing_is_written(world, damaged, stage):
     path.write_bytes(content)
     layout, out = world.layout, world.layout.root / "elsewhere"
     with pytest.raises(ArtifactError, match=path.name.replace(".", r"\.") + ".*checksum"):
-        evaluate.evaluate(settings=world.settings, name="A/1", dictionary=layout.sae("A/1"), model=layout.model("A"), neurons=layout.features("A/neurons"),
-                          corpus=layout.corpus(), evaluation=layout.evaluation(), out=out)
+        evaluate.evaluate(settings=world.settings, name="A/1", dictionary=layout.sae("A/1"), model=layout.model("A"),
+                          neurons=layout.features("A/neurons"), corpus=layout.corpus(), evaluation=layout.evaluation(), out=out)
     assert not out.exists()

@@ -10,7 +10,8 @@ def test_columns_from_weights_by_hand():
     W_dec = torch.tensor([[0.6, 0.0, -0.8, 0.0], [0.0, 1.0, 0.0, 0.0]])
     W_enc = torch.tensor([[3.0, 0.0, 0.0, 4.0], [0.0, -2.0, 0.0, 0.0]]).T
     sae = Dictionary(W_enc=W_enc, b_enc=torch.tensor([0.5, -1.0]), W_dec=W_dec, b_dec=torch.zeros(4))
-    start = table.Start(W_dec=torch.tensor([[0.6, 0.0, -0.8, 0.0], [1.0, 0.0, 0.0, 0.0]]), resampled=torch.tensor([0, 2], dtype=torch.int32))
+    W_start = torch.tensor([[0.6, 0.0, -0.8, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    start = table.Start(W_dec=W_start, resampled=torch.tensor([0, 2], dtype=torch.int32))
     found = table.weights(sae, start)
     assert np.allclose(found["decoder_encoder"], [1.8, -2.0]) and np.allclose(found["cosine"], [0.36, -1.0])
     assert np.allclose(found["encoder_norm"], [5, 2]) and np.allclose(found["bias"], [0.5, -1.0])
@@ -56,7 +57,8 @@ def test_all_features_dead():
 
 def test_summary_by_hand():
     losses = pd.DataFrame({
-        "context": [0, 1], "tokens": 4, "predicted": 3, "loss": [6.0, 6.0], "loss_zero": [12.0, 12.0], "loss_mean": [9.0, 9.0], "loss_reconstructed": [6.0, 9.0],
+        "context": [0, 1], "tokens": 4, "predicted": 3,
+        "loss": [6.0, 6.0], "loss_zero": [12.0, 12.0], "loss_mean": [9.0, 9.0], "loss_reconstructed": [6.0, 9.0],
         "l0": [8.0, 4.0], "l1": [16.0, 8.0], "squared_error": [2.0, 0.0], "variance": [5.0, 3.0]})
     table_ = pd.DataFrame({"density": [0.5, 0.0, 0.005], "fired": [4, 0, 1], "part": ["other", "dead", "ultralow"], "cluster": ["upper", None, "lower"],
                            "moved": [True, False, False], "resampled": [0, 2, 0]})
@@ -68,3 +70,5 @@ def test_summary_by_hand():
     assert (found["features"], found["dead"], found["ultralow"], found["other"], found["lower_cluster"]) == (3, 1, 1, 1, 1)
     assert (found["moved"], found["resampled"], found["above_1_percent"]) == (1, 1, 1)
     assert found["ultralow_measurable"] is False and "below_1e-6" not in found
+    harmless = summary.dictionary("A/1", losses.assign(loss_zero=5.0), table_, clusters)
+    assert "recovered" not in harmless and harmless["recovered_mean"] == 0.5
