@@ -11,7 +11,7 @@ from pathlib import Path
 from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Config, Settings
-from replication.studies.replicates import groups, model_of, sibling
+from replication.studies.replicates import alike, groups, model_of, sibling
 
 Select = Callable[[Config], list[str]]
 
@@ -33,6 +33,11 @@ def every(config: Config) -> list[str]:
 def of_the_main_model(config: Config) -> list[str]:
     """The dictionaries of the main one's model."""
     return [name for name in config.dictionaries if model_of(name) == model_of(config.studies.main)]
+
+
+def sizes_and_l1(config: Config) -> list[str]:
+    """Dictionaries that differ from the main one in size, l1 and seed only."""
+    return [name for name in config.dictionaries if alike(name, config.studies.main, config.dictionaries, "d_sae", "l1")]
 
 
 def main(config: Config) -> list[str]:
@@ -88,7 +93,7 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("density_histograms", "replication.studies.density_histograms", every, ("features", "evaluation")),
     Study("ultralow_cluster", "replication.studies.ultralow_cluster", main_and_paper_start,
           ("features", "evaluation", "matrix", "weights")),
-    Study("tradeoff", "replication.studies.tradeoff", of_the_main_model, ("losses",)),
+    Study("tradeoff", "replication.studies.tradeoff", sizes_and_l1, ("losses",)),
     Study("neuron_basis", "replication.studies.neuron_basis", main, ("features", "weights")),
     Study("training_curves", "replication.studies.training_curves", of_the_main_model, ("log",)),
 )}

@@ -11,7 +11,7 @@ from replication.provenance import Stopwatch
 from replication.studies import recovered
 from replication.studies.intervals import Estimate, estimate, smallest
 from replication.studies.recovered import Measured
-from replication.studies.replicates import alike, groups
+from replication.studies.replicates import groups
 from replication.studies.tables import Number, Reader, number, write
 
 
@@ -19,9 +19,8 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     """One row per dictionary that differs from the main one in size and l1 only."""
     assert settings.dictionaries and settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
-    main, all_ = settings.studies.main, settings.dictionaries
-    members = {group: names for group, names in groups(all_).items() if alike(group, main, all_, "d_sae", "l1")}
-    found = recovered.measure(reader, [name for names in members.values() for name in names], settings)
+    members = groups(settings.dictionaries)
+    found = recovered.measure(reader, list(settings.dictionaries), settings)
     progress(1, 1)
     data = recovered.table(found, settings, members).sort_values(["l1", "d_sae", "dictionary"])
     write(out=out, study="tradeoff", data=data, numbers=headline(found, members, settings), settings=settings,
