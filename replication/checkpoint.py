@@ -47,7 +47,8 @@ def load(folder: Path, identity: str, device: str = "cpu") -> Checkpoint | None:
     except SafetensorError:
         raise ArtifactError(f"{path} is truncated; delete {folder} to train from the start") from None
     if found.get("identity") != identity:
-        raise ArtifactError(f"{path} was written with other settings or from other inputs; delete {folder} to train from the start, or restore the settings to resume")
+        raise ArtifactError(
+            f"{path} was written with other settings or from other inputs; delete {folder} to train from the start, or restore the settings to resume")
     return Checkpoint(step=int(found["step"]), tensors=read_tensors(path, device), rows=json.loads(found["rows"]))
 
 

@@ -11,11 +11,14 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from replication.compute import limit_threads
 from replication.config import Settings, UserError
 from replication.progress import Progress, to_terminal_and_log
+
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
 STAGES = ("corpus", "model", "activations", "sae", "features", "studies", "exhibits", "claims")
 COMMANDS = {"claims": "ledger"}  # jobs of a stage whose own name is a command for people
@@ -26,7 +29,8 @@ PlainFunction = Callable[[argparse.Namespace], int]
 class Job(Protocol):
     """Registers one verb of a stage and returns its parser, to which the stage adds its paths."""
 
-    def __call__(self, verb: str, function: JobFunction, doc: str) -> argparse.ArgumentParser: ...
+    def __call__(self, verb: str, function: JobFunction, doc: str) -> argparse.ArgumentParser:
+        """`function` runs the verb; `doc` is its sentence of help."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,9 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m replication", description="Replication of Towards Monosemanticity (Bricken et al. 2023).")
     commands = parser.add_subparsers(metavar="command", required=True)
     for stage in STAGES:
-        verbs = commands.add_parser(COMMANDS.get(stage, stage), help=f"jobs of the stage {stage}; `snakemake -n -p` prints whole commands").add_subparsers(metavar="verb", required=True)
+        parser_of_stage = commands.add_parser(COMMANDS.get(stage, stage), help=f"jobs of the stage {stage}; `snakemake -n -p` prints whole commands")
+        verbs = parser_of_stage.add_subparsers(metavar="verb", required=True)
 
-        def job(verb: str, function: JobFunction, doc: str, stage: str = stage, verbs: "argparse._SubParsersAction[argparse.ArgumentParser]" = verbs) -> argparse.ArgumentParser:
+        def job(verb: str, function: JobFunction, doc: str, stage: str = stage, verbs: "Verbs" = verbs) -> argparse.ArgumentParser:
             made = verbs.add_parser(verb, help=doc, description=doc)
             made.add_argument("--settings", required=True, help="settings of this job as JSON")
             made.add_argument("--log", type=Path, help="file that gets the same lines as the terminal")

@@ -200,7 +200,9 @@ class Settings:
 
     def seed_of(self, section: Literal["model", "sae"]) -> int:
         """The seed of a model or dictionary inside this run: distinct for every pair of run seed and own seed."""
-        return 1000 * self.seed + getattr(self, section).seed
+        own: Model | Sae | None = getattr(self, section)
+        assert own
+        return 1000 * self.seed + own.seed
 
     def json(self) -> str:
         """Canonical JSON, the form in which a rule hands settings to the command line."""
@@ -237,6 +239,11 @@ def to_dict(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_dict(item) for item in value]
     return value
+
+
+def model_of(name: str) -> str:
+    """The model of a dictionary or of neurons: `A` of `A/1` and `A/neurons`."""
+    return name.partition("/")[0]
 
 
 def canonical_json(value: Any) -> str:

@@ -73,7 +73,8 @@ class Run:
 
     def features(self, name: str) -> pd.DataFrame:
         """One row per feature of a dictionary (`A/1`), or per neuron of a model (`A/neurons`)."""
-        return artifacts.read_table(self.layout.features(self._known(name, self.tables, "table of features")) / artifacts.FEATURES).set_index("feature", drop=False)
+        folder = self.layout.features(self._known(name, self.tables, "table of features"))
+        return artifacts.read_table(folder / artifacts.FEATURES).set_index("feature", drop=False)
 
     def matches(self, name: str) -> pd.DataFrame:
         """The best match of each feature in every table that it was compared with."""
@@ -125,7 +126,8 @@ class Feature:
     row: "pd.Series[Any]"
 
     def __repr__(self) -> str:
-        return f"{self.table}/{self.feature}: density {self.row['density']:.2g}, max {self.row['max']:.3g}, {self.row['part']}, top logits {list(self.row['top_tokens'][:5])}"
+        row = self.row
+        return f"{self.table}/{self.feature}: density {row['density']:.2g}, max {row['max']:.3g}, {row['part']}, top logits {list(row['top_tokens'][:5])}"
 
     def examples(self, group: str | None = None) -> pd.DataFrame:
         """Windows of text around tokens on which it fires: `top`, `interval` (0 strongest to 10), `bottom`.

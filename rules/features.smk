@@ -1,4 +1,5 @@
 # What every feature and every neuron does on the run's evaluation tokens. One job a dictionary: the pass and its tables.
+from replication.config import model_of
 from replication.features import pairs, tables
 
 
@@ -120,7 +121,7 @@ rule features_matches:
             if name in config_.dictionaries
         ],
         models=[
-            R.model(name.partition("/")[0]) / "weights.safetensors"
+            R.model(model_of(name)) / "weights.safetensors"
             for name in tables(config_)
         ],
         unigrams=R.corpus() / "unigrams.safetensors",

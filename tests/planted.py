@@ -25,7 +25,8 @@ def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 
         "sae": {"l1": 0.003, "batch": 1000, "vectors": 200_000, "min_window": 5000, "init": "kaiming", "l1_warmup": 0.5, "log_every": 10},
         "dictionaries": {
             "A/2": {"d_sae": 4 * d_sae}, "A/1": {"d_sae": d_sae, "replicates": 3}, "A/0": {"d_sae": d_sae // 8, "replicates": 3},
-            "A/l1_low": {"d_sae": d_sae, "l1": 0.002}, "A/l1_high": {"d_sae": d_sae, "l1": 0.005}, "A/kaiming": {"d_sae": d_sae, "l1_warmup": 0},
+            "A/l1_low": {"d_sae": d_sae, "l1": 0.002}, "A/l1_high": {"d_sae": d_sae, "l1": 0.005},
+            "A/kaiming": {"d_sae": d_sae, "l1_warmup": 0},
             "B/1": {"d_sae": d_sae}, "random/1": {"d_sae": d_sae}},
         "features": {"contexts": contexts, "shard_contexts": contexts // 2}, "studies": {"bootstrap": bootstrap},
     }
@@ -64,15 +65,16 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, rng: np.rand
     decoder = rng.laplace(size=(sae.d_sae, d_in)) ** 3
     decoder /= np.linalg.norm(decoder, axis=1, keepdims=True)
     encoder = np.where(lower[:, None], 3 * shared + encoder, 0.8 * decoder * np.sqrt(d_in) + 0.5 * encoder) / np.sqrt(d_in)
+    bias = np.where(lower, rng.normal(-0.6, 0.1, sae.d_sae), rng.normal(-0.3, 0.15, sae.d_sae)).astype(np.float32)
     save(config, layout.sae(name), artifacts.SAE_WEIGHTS, {
-        "W_enc": np.ascontiguousarray(encoder.T, np.float32), "b_enc": np.where(lower, rng.normal(-0.6, 0.1, sae.d_sae), rng.normal(-0.3, 0.15, sae.d_sae)).astype(np.float32),
+        "W_enc": np.ascontiguousarray(encoder.T, np.float32), "b_enc": bias,
         "W_dec": decoder.astype(np.float32), "b_dec": np.zeros(d_in, np.float32)})
     fired = np.bincount(places % sae.d_sae, minlength=sae.d_sae)
     live = fired > 0
     part = np.where(~live, "dead", np.where(lower, "ultralow", "other"))
     table = pd.DataFrame({
         "feature": np.arange(sae.d_sae), "density": fired / tokens, "fired": fired,
-        "bias": np.where(lower, rng.normal(-0.6, 0.1, sae.d_sae), rng.normal(-0.3, 0.15, sae.d_sae)), "decoder_encoder": (encoder * decoder).sum(1),
+        "bias": bias, "decoder_encoder": (encoder * decoder).sum(1),
         "moved": ~lower | (rng.random(sae.d_sae) < 0.1), "part": part, "cluster": np.where(live, np.where(lower, "lower", "upper"), None)})
     table.to_parquet(folder / artifacts.FEATURES, index=False)
     size, strength = np.log2(sae.d_sae), np.log(sae.l1 / 0.003)
@@ -81,8 +83,8 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, rng: np.rand
     per = n_ctx - 1
     zero = base + (0.5 + 0.1 * rng.random(contexts) if not name.startswith("random") else 0.01 * rng.normal(size=contexts))
     mean = base + (zero - base) * 0.7
-    losses = pd.DataFrame({"context": np.arange(contexts), "tokens": n_ctx, "predicted": per, "loss": per * base, "loss_zero": per * zero, "loss_mean": per * mean,
-                           "loss_reconstructed": per * (zero - share * (zero - base)),
+    losses = pd.DataFrame({"context": np.arange(contexts), "tokens": n_ctx, "predicted": per, "loss": per * base, "loss_zero": per * zero,
+                           "loss_mean": per * mean, "loss_reconstructed": per * (zero - share * (zero - base)),
                            "l0": n_ctx * 10 * np.exp(-0.9 * strength) * rng.gamma(50, 1 / 50, contexts) * (size / 10)})
     losses.to_parquet(folder / artifacts.LOSSES, index=False)
     (folder / artifacts.EVALUATION).write_text(json.dumps({
@@ -102,7 +104,8 @@ def training_log(config: Config, folder: Path, sae: Sae, rng: np.random.Generato
         l1 = sae.l1 * min(1.0, step / (sae.l1_warmup * steps)) if sae.l1_warmup else sae.l1
         mse, norm = 0.01 * (1 + 20 / step) * spike, 4.0 * spike * (1 + 5 / step)
         rows.append({"step": step, "vectors": step * sae.batch, "loss": mse + l1 * norm, "mse": mse, "l1": norm, "l1_coefficient": l1,
-                     "l0": 12 + 100 / step + 0.1 * rng.normal(), "dead": int(20 * np.exp(-step / 60)) if step not in after else 12, "resampled": 12 if step in after else 0})
+                     "l0": 12 + 100 / step + 0.1 * rng.normal(), "dead": 12 if step in after else int(20 * np.exp(-step / 60)),
+                     "resampled": 12 if step in after else 0})
     artifacts.write_rows(folder / artifacts.TRAINING_LOG, rows)
 
 
@@ -116,8 +119,8 @@ def match_table(layout: Layout, config: Config) -> None:
         n = config.models["A"].d_mlp if left.endswith("neurons") else config.dictionaries[left].d_sae
         centre = 0.46 if left.endswith("neurons") else 0.38 if right.endswith("neurons") else 0.74
         value = np.clip(rng.normal(centre, 0.15, n), -0.1, 0.99)
-        parts.append(pd.DataFrame({"dictionary": left, "feature": np.arange(n), "other": right, "match": 0, "correlation_chosen": value, "correlation": value,
-                                   "logit_correlation": value}))
+        parts.append(pd.DataFrame({"dictionary": left, "feature": np.arange(n), "other": right, "match": 0, "correlation_chosen": value,
+                                   "correlation": value, "logit_correlation": value}))
     folder = layout.evaluation()
     pd.concat(parts, ignore_index=True).to_parquet(folder / artifacts.MATCHES, index=False)
     finish(config, folder, artifacts.MATCHES, name=artifacts.MATCHES_META)

@@ -23,7 +23,8 @@ DTYPES = {"float16": torch.float16, "float32": torch.float32}
 class Blocks(Protocol):
     """Where a block's vectors come from."""
 
-    def __call__(self, block: int) -> Float[Tensor, "block d_in"]: ...
+    def __call__(self, block: int) -> Float[Tensor, "block d_in"]:
+        """The shuffled vectors of a block, by its number."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class Stream:
 
     def batches(self, *, start: int, batch: int, steps: int) -> Iterator[Float[Tensor, "batch d_in"]]:
         """`steps` batches in float32 from step `start` on. Raises UserError past the end: no vector is seen twice."""
-        if (start + steps) * batch > self.block * self.blocks:
-            raise UserError(f"{(start + steps) * batch} vectors are asked for, but the activations hold {self.block * self.blocks}, and none is seen twice; raise activations.vectors")
+        asked, held = (start + steps) * batch, self.block * self.blocks
+        if asked > held:
+            raise UserError(f"{asked} vectors are asked for, but the activations hold {held}, and none is seen twice; raise activations.vectors")
         per_block, current, vectors = self.block // batch, -1, torch.empty(0)
         for step in range(start, start + steps):
             block, place = divmod(step, per_block)
@@ -55,6 +57,7 @@ class Stored:
     folder: Path
 
     def __call__(self, block: int) -> Float[Tensor, "block d_in"]:
+        """A block's vectors. Raises ArtifactError when its file is missing or changed."""
         name = f"{artifacts.BLOCKS}/{block:05d}.safetensors"
         artifacts.check(self.folder, name)
         return artifacts.read_tensors(self.folder / name)["vectors"]
@@ -73,6 +76,7 @@ class Recomputed:
 
     @torch.no_grad()
     def __call__(self, block: int) -> Float[Tensor, "block d_in"]:
+        """A block's vectors, by a forward pass up to the site."""
         contexts, positions, slots = (torch.from_numpy(part) for part in self.plan.vectors(block))
         at_once = max(1, FORWARD_TOKENS[self.device.type] // self.plan.n_ctx)
         out: Tensor | None = None

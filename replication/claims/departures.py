@@ -8,7 +8,7 @@ from typing import Any
 
 from replication.claims.scale import amount
 from replication.claims.statements import ClaimsError, read_rows
-from replication.config import Settings
+from replication.config import Settings, model_of
 
 COLUMNS = ("setting", "key", "paper", "paper_value", "ours", "why", "source")
 
@@ -45,7 +45,7 @@ def setting(settings: Settings, key: str) -> Any:
     section, _, name = key.partition(".")
     assert settings.studies and settings.models and settings.dictionaries
     main = settings.studies.main
-    parts = {"sae": settings.dictionaries[main], "model": settings.models[main.partition("/")[0]],
+    parts = {"sae": settings.dictionaries[main], "model": settings.models[model_of(main)],
              "corpus": settings.corpus, "activations": settings.activations, "features": settings.features}
     if section not in parts or name not in {field.name for field in dataclasses.fields(parts[section])}:  # type: ignore[arg-type]
         raise ClaimsError(f"the table of departures names the setting {key!r}, which the config does not have")

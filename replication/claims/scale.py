@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from replication.claims.statements import Condition
-from replication.config import Settings
+from replication.config import Settings, model_of
 
 Fact = float | str
 CORPORA = {"installed": "installed packages", "local": "local files", "pile": "the Pile"}
@@ -14,7 +14,7 @@ def facts(settings: Settings, evaluation: Mapping[str, Any]) -> dict[str, Fact]:
     """What `needs` can ask for, of the main dictionary and its model; `evaluation` is the main dictionary's."""
     assert settings.studies and settings.corpus and settings.models and settings.dictionaries
     main = settings.dictionaries[settings.studies.main]
-    model = settings.models[settings.studies.main.partition("/")[0]]
+    model = settings.models[model_of(settings.studies.main)]
     trained = settings.models[model.shuffle_of] if model.shuffle_of else model
     corpus = settings.corpus
     return {

@@ -10,6 +10,7 @@ from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
 COLUMNS = 4
+FLOOR: dict[str, Any] = {"color": style.BLUE, "linestyle": (0, (1, 1.5)), "linewidth": 1}
 
 
 def draw(study: Study) -> Drawing:
@@ -35,11 +36,12 @@ def draw(study: Study) -> Drawing:
         panels[lowest, column].set_xlabel("density (share of tokens)")
     for axes in panels[:, 0]:
         axes.set_ylabel("features\n(% per decade)")
-    handles = [style.patch(style.PARTS["other"]), style.patch(style.PARTS["ultralow"]), style.handle(color=style.DARK, linewidth=0.7, label="other replicates"),
-               style.handle(**style.PUBLISHED, label="A/1 as published"), style.handle(color=style.BLUE, linestyle=(0, (1, 1.5)), linewidth=1, label="one firing in all tokens")]
+    handles = [style.patch(style.PARTS["other"]), style.patch(style.PARTS["ultralow"]),
+               style.handle(color=style.DARK, linewidth=0.7, label="other replicates"),
+               style.handle(**style.PUBLISHED, label="A/1 as published"), style.handle(**FLOOR, label="one firing in all tokens")]
     figure.legend(handles=handles, loc="outside upper center", ncols=5, columnspacing=1.6)
     tokens = style.count(data["tokens"].iloc[0])
-    return Drawing(figure, f"n = {tokens} evaluation tokens; features that fired", {"tokens": tokens, "floor": f"{1 / data['tokens'].max():.1e}"})
+    return Drawing(figure, f"n = {tokens} evaluation tokens; features that fired", {"tokens": tokens})
 
 
 def in_order(data: pd.DataFrame, home: str) -> list[str]:
@@ -67,12 +69,13 @@ def panel(axes: Axes, data: pd.DataFrame, reach: tuple[float, float]) -> None:
     for name, rows in data.dropna(subset=["low"]).groupby("dictionary"):
         if name != first["dictionary"].iloc[0]:
             axes.stairs(*steps(rows), color=style.DARK, linewidth=0.6, alpha=0.75)
-    axes.axvline(np.log10(1 / first["tokens"].iloc[0]), color=style.BLUE, linestyle=(0, (1, 1.5)), linewidth=1)
+    axes.axvline(np.log10(1 / first["tokens"].iloc[0]), **FLOOR)
     name, size, l1 = (first[column].iloc[0] for column in ("group", "d_sae", "l1"))
     axes.set_title(name)
     axes.set_title(f"{style.count(size)}, {style.l1(l1)}", loc="right", fontsize=6.2, fontweight="normal", color=style.GREY)
     if silent:
-        axes.text(0.99, 0.97, f"{style.count(silent)} silent", transform=axes.transAxes, fontsize=6.2, ha="right", va="top", color=style.GREY)
+        axes.annotate(f"{style.count(silent)} silent", (0.99, 0.97), xycoords="axes fraction", fontsize=6.2, ha="right", va="top",
+                      color=style.GREY)
     axes.set_xlim(*reach)
     ticks = np.arange(np.ceil(reach[0]), reach[1] + 0.01, 2 if reach[1] - reach[0] > 5.5 else 1)
     axes.set_xticks(ticks, [f"$10^{{{tick:.0f}}}$" for tick in ticks])
@@ -90,6 +93,6 @@ def steps(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 def outline(axes: Axes, distributions: pd.DataFrame) -> None:
     """The published histogram of A/1."""
-    bins = distributions[(distributions["distribution"] == "density") & (distributions["dictionary"] == "A/1") & (distributions["kind"] == "bin")]
+    bins = distributions.query("distribution == 'density' and dictionary == 'A/1' and kind == 'bin'")
     low, high, value = (bins[column].to_numpy(float) for column in ("low", "high", "value"))
     axes.stairs(100 * value / value.sum() / (high - low), np.append(low, high[-1]), **style.PUBLISHED)

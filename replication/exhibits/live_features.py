@@ -1,5 +1,7 @@
 """Dead, ultralow and live features of every dictionary, and how the live ones grow with size."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -36,10 +38,12 @@ def shares(axes: Axes, means: pd.DataFrame) -> None:
         left += width
     columns = {"other": 1.15, "ultralow": 1.33, "dead": 1.45}
     for part, x in columns.items():
-        axes.text(x, 1.005, {"other": "live"}.get(part, part), ha="right", va="bottom", fontsize=6.5, color=style.GREY, transform=axes.get_xaxis_transform())
+        heading = "live" if part == "other" else part
+        axes.text(x, 1.005, heading, ha="right", va="bottom", fontsize=6.5, color=style.GREY, transform=axes.get_xaxis_transform())
+        weight = "bold" if part == "other" else "normal"
         for height, value in zip(y, means[part], strict=True):
-            axes.text(x, height, style.count(value), ha="right", va="center", fontsize=6.5, fontweight="bold" if part == "other" else "normal")
-    axes.set_yticks(y, [label(str(name), row) for name, row in means.iterrows()])
+            axes.text(x, height, style.count(value), ha="right", va="center", fontsize=6.5, fontweight=weight)
+    axes.set_yticks(y, [style.dictionary(str(name), row) for name, row in means.iterrows()])
     axes.set_ylim(-0.6, len(means) - 0.4)
     axes.set_xlim(0, 1.46)
     axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100"])
@@ -49,23 +53,19 @@ def shares(axes: Axes, means: pd.DataFrame) -> None:
     axes.tick_params(axis="y", length=0)
 
 
-def label(name: str, row: pd.Series) -> str:
-    """Name, size, l1 and how many replicates."""
-    replicates = f" ×{style.THIN_SPACE}{row['replicates']:.0f}" if row["replicates"] > 1 else ""
-    return f"{name}{replicates}\n{style.count(row['d_sae'])}, {style.l1(row['l1'])}"
-
-
 def sizes(axes: Axes, data: pd.DataFrame, model: str) -> None:
     """Live features of A/0, A/1, A/2, ... against all features of the dictionary."""
     ladder = data[data["group"].str.fullmatch(rf"{model}/\d+")].sort_values("d_sae")
     means = ladder.groupby("group", sort=False)[["d_sae", "other"]].mean()
     reach = np.array([ladder["d_sae"].min() / 1.6, ladder["d_sae"].max() * 1.6])
     axes.plot(reach, reach, color=style.GREY, linewidth=0.8, linestyle=(0, (4, 2)))
-    axes.annotate("every feature live", (reach[1], reach[1]), xytext=(-6, -1), textcoords="offset points", fontsize=6.5, color=style.GREY, ha="right", va="center")
-    axes.plot(means["d_sae"], means["other"], color=style.ORANGE, marker="none")
-    axes.plot(ladder["d_sae"], ladder["other"], color=style.ORANGE, marker="o", markersize=3.6, markeredgecolor="white", markeredgewidth=0.5, linestyle="none")
+    points: dict[str, Any] = {"textcoords": "offset points"}
+    axes.annotate("every feature live", (reach[1], reach[1]), xytext=(-6, -1), fontsize=6.5, color=style.GREY, ha="right", va="center",
+                  **points)
+    axes.plot(means["d_sae"], means["other"], color=style.ORANGE)
+    axes.plot(ladder["d_sae"], ladder["other"], "o", color=style.ORANGE, markersize=3.6, markeredgecolor="white", markeredgewidth=0.5)
     for name, row in means.iterrows():
-        axes.annotate(str(name), (row["d_sae"], row["other"]), xytext=(4, -5), textcoords="offset points", fontsize=7, va="top")
+        axes.annotate(str(name), (row["d_sae"], row["other"]), xytext=(4, -5), fontsize=7, va="top", **points)
     axes.set(xscale="log", yscale="log", xlim=reach, xlabel="features in the dictionary", ylabel="live features")
     style.plain_log(axes.xaxis)
     style.plain_log(axes.yaxis)

@@ -1,5 +1,7 @@
 """The losses of every dictionary and the share of the MLP's contribution that it recovers, by both baselines."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,21 +11,24 @@ from replication.exhibits.study import Drawing, Study
 
 LOSSES = {"loss_reconstructed": ("reconstructed", "o", style.ORANGE, style.ORANGE), "loss_mean": ("mean-ablated", "D", "white", style.RED),
           "loss_zero": ("zeroed", "s", style.RED, style.RED)}
-SHARES = {"recovered": ("zeroing", "o", style.ORANGE, style.ORANGE, 0.13), "recovered_mean": ("mean ablation", "D", "white", style.BLUE, -0.15)}
+SHARES = {"recovered": ("zeroing", "o", style.ORANGE, style.ORANGE, 0.13),
+          "recovered_mean": ("mean ablation", "D", "white", style.BLUE, -0.15)}
 
 
 def draw(study: Study) -> Drawing:
     """Left: how far each loss lies above the model's own. Right: shares with 95 % intervals."""
     data = study.data
-    means = data.groupby("group", sort=False).mean(numeric_only=True).assign(replicates=data.groupby("group", sort=False).size())
+    grouped = data.groupby("group", sort=False)
+    means = grouped.mean(numeric_only=True).assign(replicates=grouped.size())
     figure = style.figure(1.2 + 0.27 * len(means))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1])
     losses(left, data, means)
     shares(right, study, data, means)
-    handles, labels = (first + second for first, second in zip(left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True))
-    figure.legend(handles, labels, loc="outside upper center", ncols=5, columnspacing=1.2, handletextpad=0.3, handlelength=1.4)
+    (marks, names), (more, others) = left.get_legend_handles_labels(), right.get_legend_handles_labels()
+    figure.legend(marks + more, names + others, loc="outside upper center", ncols=5, columnspacing=1.2, handletextpad=0.3, handlelength=1.4)
     tokens, contexts = style.count(data["tokens"].iloc[0]), style.count(data["contexts"].iloc[0])
-    return Drawing(figure, f"n = {tokens} predicted tokens in {contexts} contexts; bars are 95 % intervals", {"tokens": tokens, "contexts": contexts})
+    note = f"n = {tokens} predicted tokens in {contexts} contexts; bars are 95% intervals"
+    return Drawing(figure, note, {"tokens": tokens, "contexts": contexts})
 
 
 def heights(means: pd.DataFrame) -> dict[str, int]:
@@ -35,13 +40,12 @@ def losses(axes: Axes, data: pd.DataFrame, means: pd.DataFrame) -> None:
     """Dumbbells of losses above the loss of the untouched model, which stands beside the name."""
     y = heights(means)
     for name, row in means.iterrows():
-        axes.plot([row["loss_reconstructed"] - row["loss"], row["loss_zero"] - row["loss"]], [y[str(name)]] * 2, color=style.LIGHT, linewidth=2, zorder=1, solid_capstyle="butt")
+        ends = row["loss_reconstructed"] - row["loss"], row["loss_zero"] - row["loss"]
+        axes.plot(ends, [y[str(name)]] * 2, color=style.LIGHT, linewidth=2, zorder=1, solid_capstyle="butt")
     for key, (label, marker, face, edge) in LOSSES.items():
-        axes.plot(data[key] - data["loss"], [y[group] for group in data["group"]], marker=marker, linestyle="none", color=edge, markerfacecolor=face,
-                  markersize=4.2, markeredgewidth=0.9, label=label)
+        axes.plot(data[key] - data["loss"], [y[group] for group in data["group"]], **mark(marker, face, edge), label=label)
     axes.axvline(0, color=style.DARK, linewidth=0.8)
-    axes.set_yticks(list(y.values()), [f"{name}{'  ×' + style.THIN_SPACE + format(row['replicates'], '.0f') if row['replicates'] > 1 else ''}\n"
-                                       f"{style.count(row['d_sae'])}, {style.l1(row['l1'])}, L0 {row['l0']:.1f}" for name, row in means.iterrows()])
+    axes.set_yticks(list(y.values()), [style.dictionary(str(name), row, f", L0 {row['l0']:.1f}") for name, row in means.iterrows()])
     axes.set_ylim(-0.6, len(means) - 0.4)
     axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
     axes.set_xlabel("loss above the model's own (nats per token)")
@@ -50,11 +54,16 @@ def losses(axes: Axes, data: pd.DataFrame, means: pd.DataFrame) -> None:
     axes.set_title("Losses with the MLP's activations ...")
 
 
+def mark(marker: str, face: str, edge: str) -> dict[str, Any]:
+    """A point."""
+    return {"marker": marker, "linestyle": "none", "color": edge, "markerfacecolor": face, "markersize": 4.2, "markeredgewidth": 0.9}
+
+
 def shares(axes: Axes, study: Study, data: pd.DataFrame, means: pd.DataFrame) -> None:
     """Means over replicates with intervals, replicates as dots."""
     y = heights(means)
     for key, (label, marker, face, edge, shift) in SHARES.items():
-        axes.plot(100 * data[key], [y[group] + shift for group in data["group"]], marker=".", markersize=3, linestyle="none", color=style.GREY, zorder=2)
+        axes.plot(100 * data[key], [y[group] + shift for group in data["group"]], ".", markersize=3, color=style.GREY, zorder=2)
         for name in y:
             number = f"{key}_{name.replace('/', '_')}"
             value, low, high = (study.get(number, field) for field in ("value", "low", "high"))
@@ -62,8 +71,8 @@ def shares(axes: Axes, study: Study, data: pd.DataFrame, means: pd.DataFrame) ->
                 continue
             if low is not None and high is not None:
                 axes.plot([100 * low, 100 * high], [y[name] + shift] * 2, color=edge, linewidth=1.1, zorder=3)
-            axes.plot(100 * value, y[name] + shift, marker=marker, markersize=4.2, color=edge, markerfacecolor=face, markeredgewidth=0.9, zorder=4)
-        axes.plot([], [], marker=marker, linestyle="none", color=edge, markerfacecolor=face, markersize=4.2, label=f"recovered of {label}")
+            axes.plot(100 * value, y[name] + shift, **mark(marker, face, edge), zorder=4)
+        axes.plot([], [], **mark(marker, face, edge), label=f"recovered of {label}")
     shown = data[["recovered", "recovered_mean"]].to_numpy(float)
     lowest = float(np.nanmin(shown)) if np.isfinite(shown).any() else 0.0
     axes.set_xlim(max(100 * lowest - 8, -20) if lowest > 0 else 100 * max(lowest, -0.5) - 5, 102)

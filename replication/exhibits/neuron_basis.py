@@ -1,6 +1,7 @@
 """How features lie in the neuron basis: carriers, largest weight, kurtosis, encoder against decoder, the lower cluster."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,10 @@ from matplotlib.axes import Axes
 from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
+PAIRS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lower_encoder": ("pairs of encoders", {"color": style.RED, "linestyle": "-"}),
+    "lower_decoder": ("pairs of decoders", {"color": style.BLACK, "linestyle": (0, (1, 1))}),
+}
 CARRIED = {"one neuron": (0, 1.5), "two to ten": (1.5, 10.5), "more than ten": (10.5, np.inf)}
 
 
@@ -23,12 +28,13 @@ def draw(study: Study) -> Drawing:
     legend = panels[1, 2]
     legend.axis("off")
     handles = [style.patch(style.PARTS["other"]), style.patch(style.PARTS["ultralow"]),
-               style.handle(color=style.RED, linestyle="-", label="pairs of encoders"), style.handle(color="#111111", linestyle=(0, (1, 1)), label="pairs of decoders"),
+               *(style.handle(**kind, label=label) for label, kind in PAIRS.values()),
                style.handle(**style.PUBLISHED, label="published"), style.handle(color=style.BLUE, linewidth=1.2, label="our median")]
     legend.legend(handles=handles, loc="center left", labelspacing=0.9)
     dictionaries = study.data["dictionary"].nunique()
     features = style.count(fired)
-    return Drawing(figure, f"n = {features} features that fired, in {dictionaries} replicates", {"features": features, "replicates": str(dictionaries)})
+    note = f"n = {features} features that fired, in {dictionaries} replicates"
+    return Drawing(figure, note, {"features": features, "replicates": str(dictionaries)})
 
 
 def stacked(axes: Axes, rows: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> None:
@@ -55,12 +61,12 @@ def carriers(axes: Axes, study: Study) -> None:
     rows = study.data[study.data["quantity"] == "neurons"]
     base = np.zeros(len(CARRIED))
     for part in ("other", "ultralow"):
-        of_part = rows[rows["part"] == part]
-        height = np.array([100 * of_part[(of_part["high"] > low) & (of_part["low"] < high)]["count"].sum() / rows["count"].sum() for low, high in CARRIED.values()])
+        inside = [(rows["part"] == part) & (rows["high"] > low) & (rows["low"] < high) for low, high in CARRIED.values()]
+        height = np.array([100 * rows.loc[chosen, "count"].sum() / rows["count"].sum() for chosen in inside])
         axes.bar(range(len(CARRIED)), height, 0.62, bottom=base, **{**style.PARTS[part], "label": None})
         base += height
-    for x, (height, key) in enumerate(zip(base, ("share_one_neuron", "share_two_to_ten", "share_dense"), strict=True)):
-        axes.text(x, height + 2, f"{height:.0f} %", ha="center", va="bottom", fontsize=7)
+    for x, (top, key) in enumerate(zip(base.tolist(), ("share_one_neuron", "share_two_to_ten", "share_dense"), strict=True)):
+        axes.text(x, top + 2, f"{top:.0f}%", ha="center", va="bottom", fontsize=7)
         if key in study.published:
             axes.plot([x - 0.38, x + 0.38], [100 * study.published[key]] * 2, **style.PUBLISHED)
     axes.set_xticks(range(len(CARRIED)), [name.replace(" ", "\n", 1) for name in CARRIED])
@@ -95,7 +101,7 @@ def cosine(axes: Axes, study: Study) -> None:
 
 def cluster(axes: Axes, study: Study) -> None:
     """Cosines of pairs inside the lower cluster."""
-    for quantity, kind in (("lower_encoder", {"color": style.RED, "linestyle": "-"}), ("lower_decoder", {"color": "#111111", "linestyle": (0, (1, 1))})):
+    for quantity, (_, kind) in PAIRS.items():
         rows = study.data[study.data["quantity"] == quantity].groupby("low")["count"].sum()
         if rows.empty:
             axes.text(0.5, 0.5, "no lower cluster", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
@@ -104,7 +110,8 @@ def cluster(axes: Axes, study: Study) -> None:
         height = np.zeros(50)
         height[np.round((rows.index.to_numpy() + 1) / 0.04).astype(int)] = 100 * rows.to_numpy() / rows.sum()
         axes.stairs(height, edges, linewidth=1.3, **kind)
-    axes.set(xlim=(-1, 1), ylim=(0, None), xticks=[-1, -0.5, 0, 0.5, 1], xlabel="cosine of two of its features", ylabel="pairs (%)", title="Inside the lower cluster")
+    axes.set(xlim=(-1, 1), ylim=(0, None), xticks=[-1, -0.5, 0, 0.5, 1])
+    axes.set(xlabel="cosine of two of its features", ylabel="pairs (%)", title="Inside the lower cluster")
 
 
 def medians(axes: Axes, study: Study, key: str) -> None:

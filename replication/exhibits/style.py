@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -21,7 +22,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from replication import artifacts
 
 ORANGE, BLUE, RED = "#E07B00", "#1F5FA8", "#B2182B"
-DARK, GREY, LIGHT, PALE = "#222222", "#777777", "#BFBFBF", "#E9E9E9"
+BLACK, DARK, GREY, LIGHT, PALE = "#111111", "#222222", "#777777", "#BFBFBF", "#E9E9E9"
 PUBLISHED: Mapping[str, Any] = {"color": DARK, "linewidth": 0.9, "linestyle": (0, (4, 2))}
 PARTS: Mapping[str, Mapping[str, Any]] = {
     "other": {"facecolor": ORANGE, "edgecolor": "#8A4C00", "label": "live (neither)"},
@@ -29,10 +30,14 @@ PARTS: Mapping[str, Mapping[str, Any]] = {
     "dead": {"facecolor": "white", "edgecolor": GREY, "hatch": "....", "label": "dead"},
 }
 SERIES: Sequence[Mapping[str, Any]] = (
-    {"color": BLUE, "linestyle": (0, (5, 1.5)), "marker": "s"}, {"color": "#111111", "linestyle": (0, (1, 1.2)), "marker": "^"},
-    {"color": "#3C9BC9", "linestyle": (0, (4, 1.2, 1, 1.2)), "marker": "D"}, {"color": RED, "linestyle": (0, (7, 1.5, 1, 1.5, 1, 1.5)), "marker": "v"},
-    {"color": "#7A7A7A", "linestyle": "-", "marker": "P"}, {"color": "#5B3A8C", "linestyle": (0, (2, 1)), "marker": "X"},
-    {"color": "#2B7A4B", "linestyle": (0, (8, 2)), "marker": "<"}, {"color": "#A65A8B", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": ">"},
+    {"color": BLUE, "linestyle": (0, (5, 1.5)), "marker": "s"},
+    {"color": BLACK, "linestyle": (0, (1, 1.2)), "marker": "^"},
+    {"color": "#3C9BC9", "linestyle": (0, (4, 1.2, 1, 1.2)), "marker": "D"},
+    {"color": RED, "linestyle": (0, (7, 1.5, 1, 1.5, 1, 1.5)), "marker": "v"},
+    {"color": GREY, "linestyle": "-", "marker": "P"},
+    {"color": "#5B3A8C", "linestyle": (0, (2, 1)), "marker": "X"},
+    {"color": "#2B7A4B", "linestyle": (0, (8, 2)), "marker": "<"},
+    {"color": "#A65A8B", "linestyle": (0, (3, 1, 1, 1, 1, 1)), "marker": ">"},
 )
 MAIN: Mapping[str, Any] = {"color": ORANGE, "linestyle": "-", "marker": "o"}
 BEHIND: Mapping[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}  # keeps text legible over lines
@@ -56,11 +61,9 @@ def canvas(made: Figure) -> Figure:
 
 def figure(height: float, width: float = WIDTH) -> Figure:
     """An empty figure in inches that arranges itself above the small print."""
-    made = canvas(Figure(figsize=(width, height), layout="constrained"))
-    engine = made.get_layout_engine()
-    assert engine is not None
-    engine.set(rect=(0, PRINT / height, 1, 1 - PRINT / height), w_pad=0.06, h_pad=0.05, wspace=0.03, hspace=0.04)
-    return made
+    room = (0, PRINT / height, 1, 1 - PRINT / height)
+    layout = ConstrainedLayoutEngine(rect=room, w_pad=0.06, h_pad=0.05, wspace=0.03, hspace=0.04)
+    return canvas(Figure(figsize=(width, height), layout=layout))
 
 
 def series(names: Sequence[str], main: str) -> dict[str, dict[str, Any]]:
@@ -91,6 +94,12 @@ def count(value: float) -> str:
     return f"{value:,.0f}"
 
 
+def dictionary(name: str, row: Any, more: str = "") -> str:
+    """A label of two lines: name and number of replicates; size and l1."""
+    replicates = f" ×{THIN_SPACE}{row['replicates']:.0f}" if row["replicates"] > 1 else ""
+    return f"{name}{replicates}\n{count(row['d_sae'])}, {l1(row['l1'])}{more}"
+
+
 def l1(value: float) -> str:
     """The l1 coefficient."""
     return f"l1{THIN_SPACE}={THIN_SPACE}{value:g}"
@@ -108,12 +117,15 @@ def save(made: Figure, folder: Path, name: str, title: str, provenance: Mapping[
     about = describe(provenance)
     made.text(0.006, 0.012 * 3 / made.get_figheight(), f"{about} · {note}", fontsize=5.2, color=GREY, ha="left", va="bottom")
     software = f"replication {provenance['version']}"
-    for suffix, metadata in ((".png", {"Title": title, "Description": f"{about} · {note}", "Software": software, "Run": str(provenance["run"]),
-                                       "ConfigHash": provenance["config_hash"], "CorpusHash": provenance["corpus_hash"]}),
-                             (".pdf", {"Title": title, "Subject": about.replace("·", "-"), "Keywords": note, "Creator": software, "Producer": software,
-                                       "CreationDate": None})):
+    hashes = {"Run": str(provenance["run"]), "ConfigHash": provenance["config_hash"], "CorpusHash": provenance["corpus_hash"]}
+    metadata = {
+        ".png": {"Title": title, "Description": f"{about} · {note}", "Software": software, **hashes},
+        ".pdf": {"Title": title, "Subject": about.replace("·", "-"), "Keywords": note, "Creator": software, "Producer": software,
+                 "CreationDate": None},
+    }
+    for suffix, said in metadata.items():
         with artifacts.atomic(folder / f"{name}{suffix}") as temporary:
-            made.savefig(temporary, format=suffix[1:], metadata=metadata)
+            made.savefig(temporary, format=suffix[1:], metadata=said)
 
 
 def plain_log(axis: Axis, *labelled: float) -> None:

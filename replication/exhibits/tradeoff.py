@@ -1,5 +1,7 @@
 """L0 against loss recovered: a line per l1 over sizes, and at each size over l1."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
@@ -8,6 +10,8 @@ from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
 TICKS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500)
+REPLICATE: dict[str, Any] = {"marker": "o", "linestyle": "none", "markersize": 2.6, "markerfacecolor": "white", "markeredgewidth": 0.6,
+                             "color": style.DARK}
 
 
 def draw(study: Study) -> Drawing:
@@ -25,11 +29,10 @@ def draw(study: Study) -> Drawing:
         line, kind = means[means["l1"] == l1].sort_values("d_sae"), kinds[f"{l1:g}"]
         replicates = data[(data["l1"] == l1) & data.duplicated("group", keep=False)]
         axes.plot(line["l0"], 100 * line["recovered"], **kind, markersize=5.5, label=style.l1(l1), zorder=3)
-        axes.plot(replicates["l0"], 100 * replicates["recovered"], marker=kind["marker"], linestyle="none", markersize=2.6, markerfacecolor="white",
-                  markeredgewidth=0.6, color=style.DARK, zorder=4)
+        axes.plot(replicates["l0"], 100 * replicates["recovered"], **REPLICATE, zorder=4)
     for name, row in means.iterrows():
-        axes.annotate(f"{name}\n{style.count(row['d_sae'])}", (row["l0"], 100 * row["recovered"]), xytext=(7, -2), textcoords="offset points", fontsize=6.3,
-                      va="top", linespacing=1.15)
+        axes.annotate(f"{name}\n{style.count(row['d_sae'])}", (row["l0"], 100 * row["recovered"]), xytext=(7, -2),
+                      textcoords="offset points", fontsize=6.3, va="top", linespacing=1.15)
     axes.set(xscale="log", xlabel="L0: active features per token", ylabel="loss recovered (%)")
     axes.margins(x=0.14, y=0.12)
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
@@ -37,7 +40,7 @@ def draw(study: Study) -> Drawing:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     style.grid(axes, "both")
     handles, labels = axes.get_legend_handles_labels()
-    handles += [style.handle(color=style.LIGHT, linewidth=3), style.handle(marker="o", linestyle="none", markersize=2.6, markerfacecolor="white", color=style.DARK)]
+    handles += [style.handle(color=style.LIGHT, linewidth=3), style.handle(**REPLICATE)]
     axes.legend(handles, [*labels, "one size", "a replicate"], loc="lower right")
     tokens = style.count(data["tokens"].iloc[0])
     return Drawing(figure, f"n = {tokens} predicted tokens", {"tokens": tokens})

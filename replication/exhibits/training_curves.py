@@ -34,20 +34,22 @@ def draw(study: Study) -> Drawing:
     log_limits(panels[1], data["l0"])
     panels[2].set_ylim(bottom=0)
     sizes = data.groupby("group").first()
-    handles = [style.handle(color=kinds[name]["color"], linestyle=kinds[name]["linestyle"],
-                            label=f"{name}: {style.count(sizes.loc[name, 'd_sae'])}, {style.l1(sizes.loc[name, 'l1_final'])}") for name in names]
-    handles += [style.handle(color=style.GREY, linewidth=0.8, linestyle=(0, (1, 1.5)), label=f"{home} resampled")] if len(at) else []
+    labels = {name: f"{name}: {style.count(sizes.loc[name, 'd_sae'])}, {style.l1(sizes.loc[name, 'l1_final'])}" for name in names}
+    handles = [style.handle(color=kinds[name]["color"], linestyle=kinds[name]["linestyle"], label=labels[name]) for name in names]
+    if len(at):
+        handles.append(style.handle(color=style.GREY, linewidth=0.8, linestyle=(0, (1, 1.5)), label=f"{home} resampled"))
     figure.legend(handles=handles, loc="outside upper center", ncols=4, columnspacing=1.6)
     vectors = style.count(1e6 * data["vectors"].max())
-    return Drawing(figure, f"{vectors} vectors a dictionary; a row of the log is the mean since the row before", {"vectors": vectors, "resamplings": str(len(at))})
+    note = f"n = {vectors} vectors a dictionary; a row of the log is the mean since the row before"
+    return Drawing(figure, note, {"vectors": vectors})
 
 
 def curves(axes: Axes, data: pd.DataFrame, column: str, kind: dict[str, Any]) -> None:
     """The first replicate in full, the others thin."""
     for name, rows in data.groupby("dictionary", sort=False):
         first = name == rows["group"].iloc[0]
-        axes.plot(rows["vectors"], rows[column], color=kind["color"], linestyle=kind["linestyle"], linewidth=1.2 if first else 0.6, alpha=1 if first else 0.6,
-                  zorder=3 if kind["color"] == style.ORANGE else 2)
+        axes.plot(rows["vectors"], rows[column], color=kind["color"], linestyle=kind["linestyle"], linewidth=1.2 if first else 0.6,
+                  alpha=1 if first else 0.6, zorder=3 if kind["color"] == style.ORANGE else 2)
 
 
 def log_limits(axes: Axes, values: pd.Series) -> None:

@@ -11,7 +11,7 @@ from replication.exhibits.study import Drawing, Study
 
 AXES = {"log10_density": "log$_{10}$ density", "bias": "encoder bias", "decoder_encoder": "decoder · encoder"}
 PAIRS = (("log10_density", "bias"), ("log10_density", "decoder_encoder"), ("bias", "decoder_encoder"))
-CLUSTERS = {"upper": {"marker": "o", "facecolor": "none", "edgecolor": style.ORANGE, "linewidth": 0.45, "s": 5},
+CLUSTERS: dict[str, dict[str, Any]] = {"upper": {"marker": "o", "facecolor": "none", "edgecolor": style.ORANGE, "linewidth": 0.45, "s": 5},
             "lower": {"marker": "x", "color": style.BLUE, "linewidth": 0.45, "s": 5}}
 SHOWN = 1500  # points of a panel; more would only blacken it
 
@@ -30,7 +30,7 @@ def draw(study: Study) -> Drawing:
                style.handle(marker="x", linestyle="none", color=style.BLUE, label="lower cluster")]
     figure.legend(handles=handles, loc="upper right", ncols=2, bbox_to_anchor=(0.985, 0.995))
     features = style.count(len(first[first["group"] == names[0]]))
-    return Drawing(figure, f"n = {features} features of {names[0]} that fired; at most {SHOWN:,} drawn", {"features": features, "other_start": ", ".join(names[1:])})
+    return Drawing(figure, f"n = {features} features of {names[0]} that fired; at most {SHOWN:,} drawn", {"features": features})
 
 
 def panels(figure: Figure, data: pd.DataFrame, study: Study, name: str, low: float, height: float) -> None:
@@ -38,10 +38,12 @@ def panels(figure: Figure, data: pd.DataFrame, study: Study, name: str, low: flo
     shown = data.iloc[:: max(1, -(-len(data) // SHOWN))]
     suffix = "" if name == study.main else "_" + name.partition("/")[2]
     three, density = study.get(f"separation_auc{suffix}"), study.get(f"density_auc{suffix}")
-    verdict = f"AUC {three:.3f} on three axes, {density:.3f} on density alone" if three is not None and density is not None else "no cluster with a direction of its own"
+    verdict = "no cluster with a direction of its own"
+    if three is not None and density is not None:
+        verdict = f"AUC {three:.3f} on three axes, {density:.3f} on density alone"
     lower = (data["cluster"] == "lower").mean()
     figure.text(0.012, low + height * 0.955, name, fontsize=8.5, fontweight="bold", va="top")
-    figure.text(0.16, low + height * 0.95, f"{100 * lower:.0f} % in the lower cluster; {verdict}", fontsize=7, va="top", color=style.GREY)
+    figure.text(0.16, low + height * 0.95, f"{100 * lower:.0f}% in the lower cluster; {verdict}", fontsize=7, va="top", color=style.GREY)
     space = figure.add_axes((-0.015, low + 0.02 * height, 0.27, 0.88 * height), projection="3d")
     assert isinstance(space, Axes3D)
     cloud(space, shown)

@@ -1,15 +1,18 @@
 """How well features of one model match features of another, beside neurons."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
-COMPARISONS = {
+COMPARISONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "features to features": ("features to features of the other model", "feature_median", {"color": style.ORANGE, "linestyle": "-"}),
-    "neurons to neurons": ("neurons to neurons of the other model", "neuron_median", {"color": "#111111", "linestyle": (0, (5, 1.2))}),
-    "features to own neurons": ("features to neurons of their own model", "feature_to_own_neuron_median", {"color": style.BLUE, "linestyle": (0, (1, 1))}),
+    "neurons to neurons": ("neurons to neurons of the other model", "neuron_median", {"color": style.BLACK, "linestyle": (0, (5, 1.2))}),
+    "features to own neurons": ("features to neurons of their own model", "feature_to_own_neuron_median",
+                                {"color": style.BLUE, "linestyle": (0, (1, 1))}),
 }
 
 
@@ -31,7 +34,8 @@ def draw(study: Study) -> Drawing:
         if comparison == "features to features":
             axes.stairs(share, edges, fill=True, color=style.ORANGE, alpha=0.18)
         if median is not None:
-            axes.plot([median], [0], marker="^", markersize=7, color=kind["color"], markeredgecolor="white", markeredgewidth=0.6, clip_on=False, zorder=5)
+            axes.plot([median], [0], marker="^", markersize=7, color=kind["color"], markeredgecolor="white", markeredgewidth=0.6,
+                      clip_on=False, zorder=5)
     for key, name in (("neuron_median", "neurons"), ("feature_median", "features")):
         if key in study.published:
             style.rule(axes, study.published[key], f"{name},\npublished\nmedian {study.published[key]:.2f}", y=0.99, linewidth=0.7)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from replication.config import Config
+from replication.config import Config, model_of
 
 NEURONS = "neurons"  # the id of a model's neurons among its dictionaries: A/neurons/32
 
@@ -26,7 +26,7 @@ def tables(config: Config) -> list[str]:
 
 def _pairs(config: Config) -> Iterator[tuple[str, str]]:
     main, twin = config.studies.main, config.studies.twin
-    here, there = main.partition("/")[0], twin.partition("/")[0]
+    here, there = model_of(main), model_of(twin)
     for name in config.dictionaries:
         if name == main or re.fullmatch(re.escape(main) + r"-r\d+", name):
             yield from ((name, twin), (name, f"{here}/{NEURONS}"))

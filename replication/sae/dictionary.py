@@ -13,7 +13,8 @@ from replication.config import Sae
 from replication.randomness import generator
 
 SAELENS_VERSION = "6.54.12"  # the release whose format `cfg.json` follows
-SAELENS_HOOKS = {"resid_mid": "blocks.0.hook_resid_mid", "mlp_act": "blocks.0.mlp.hook_post", "mlp_out": "blocks.0.hook_mlp_out", "resid_post": "blocks.0.hook_resid_post"}
+SAELENS_HOOKS = {
+    "resid_mid": "blocks.0.hook_resid_mid", "mlp_act": "blocks.0.mlp.hook_post", "mlp_out": "blocks.0.hook_mlp_out", "resid_post": "blocks.0.hook_resid_post"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def start(sae: Sae, d_in: int, b_dec: Float[Tensor, "d_in"], *, seed: int) -> Di
     draw = generator(seed, "sae.init")
 
     def uniform(*shape: int, fan_in: int) -> Tensor:
-        return torch.from_numpy(draw.uniform(-(fan_in**-0.5), fan_in**-0.5, shape)).to(b_dec)
+        drawn: Tensor = torch.from_numpy(draw.uniform(-(fan_in**-0.5), fan_in**-0.5, shape))
+        return drawn.to(b_dec.device, b_dec.dtype)
 
     # W_enc is held as the transpose of a [d_sae, d_in] array, so that a feature's encoder weights lie together as its gradient does
     W_enc, b_enc, W_dec = uniform(sae.d_sae, d_in, fan_in=d_in).T, uniform(sae.d_sae, fan_in=d_in), unit(uniform(sae.d_sae, d_in, fan_in=sae.d_sae))
@@ -68,7 +70,7 @@ def start(sae: Sae, d_in: int, b_dec: Float[Tensor, "d_in"], *, seed: int) -> Di
 
 def unit(rows: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_in"]:
     """Rows at unit norm; a row of zeros stays."""
-    return rows / rows.norm(dim=-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    return rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
 
 
 def save(dictionary: Dictionary, folder: Path, *, sae: Sae, site: str, n_ctx: int, model: str) -> None:
@@ -96,5 +98,7 @@ def load(folder: Path, device: str = "cpu") -> Dictionary:
         fits = False
     if not fits:
         shapes = json.dumps({name: list(tensor.shape) for name, tensor in tensors.items()})
-        raise artifacts.ArtifactError(f"{folder / artifacts.SAE_WEIGHTS} holds {shapes}, not W_enc [d_in, d_sae], b_enc, W_dec [d_sae, d_in], b_dec; delete {folder} and run `snakemake --cores all`")
+        raise artifacts.ArtifactError(
+            f"{folder / artifacts.SAE_WEIGHTS} holds {shapes}, not W_enc [d_in, d_sae], b_enc, W_dec [d_sae, d_in], b_dec; "
+            f"delete {folder} and run `snakemake --cores all`")
     return found

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from replication import activations, artifacts, checkpoint, compute
-from replication.config import Activations, Sae, Settings, UserError, resampling_steps, resampling_window
+from replication.config import Activations, Sae, Settings, UserError, model_of, resampling_steps, resampling_window
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.randomness import generator
@@ -37,7 +37,7 @@ def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations
     training = Training(settings, identity=" ".join([settings.hash(), *map(artifacts.digest, inputs.values())]), model=model, tokens=tokens,
                         activations_folder=activations, state=state, device=device)
     training.run(progress)
-    save(training.dictionary, out, sae=settings.sae, site=settings.activations.site, n_ctx=settings.model.n_ctx, model=name.partition("/")[0])
+    save(training.dictionary, out, sae=settings.sae, site=settings.activations.site, n_ctx=settings.model.n_ctx, model=model_of(name))
     artifacts.write_tensors(out / artifacts.SAE_START, {"W_dec": training.start_directions, "resampled": training.resampled, "last_fired": training.last_fired})
     artifacts.write_rows(out / artifacts.TRAINING_LOG, training.rows)
     artifacts.write_meta(out, stage="sae", settings=settings, inputs=inputs, stopwatch=stopwatch, device=str(device), dtype="float32", dictionary=name,

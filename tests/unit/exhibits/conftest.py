@@ -16,7 +16,8 @@ def run(tmp_path_factory):
     config = resolve(raw())
     layout = plant(tmp_path_factory.mktemp("planted"), config)
     for study in STUDIES.values():
-        importlib.import_module(study.module).compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
+        module = importlib.import_module(study.module)
+        module.compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
     return layout
 
 
@@ -24,7 +25,8 @@ def run(tmp_path_factory):
 def drawn():
     def drawn(layout, name, out):
         exhibit = EXHIBITS[name]
-        draw(exhibit=exhibit, study=layout.study(exhibit.study), caption=Path(written("paper", "captions", f"{name}.md")), out=out,
-             distributions=Path(written("paper", "published", "distributions.csv")), claims=Path(written("paper", "published", "claims.csv")))
+        caption, *published = (Path(written("paper", *parts)) for parts in (
+            ("captions", f"{name}.md"), ("published", "distributions.csv"), ("published", "claims.csv")))
+        draw(exhibit=exhibit, study=layout.study(exhibit.study), caption=caption, out=out, distributions=published[0], claims=published[1])
         return out
     return drawn

@@ -60,7 +60,8 @@ def test_a_small_run_is_drawn_too(name, drawn, tmp_path):
     given["dictionaries"] = {"A/1": {"d_sae": 48}, "B/1": {"d_sae": 48}}
     config = resolve(given)
     layout, study = plant(tmp_path, config), STUDIES[EXHIBITS[name].study]
-    importlib.import_module(study.module).compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
+    module = importlib.import_module(study.module)
+    module.compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
     assert (drawn(layout, name, tmp_path / "out") / f"{name}.png").stat().st_size > 10_000
 
 
@@ -78,7 +79,8 @@ def test_a_study_that_was_tampered_with_is_refused(run, drawn, tmp_path):
 
 def test_a_caption_leaves_out_a_sentence_that_was_not_measured():
     study = Study(pd.DataFrame(), {"gain": {"value": 0.5, "n": 3}}, {}, {}, pd.DataFrame())
-    assert fill("Shown: {what}.\nGain {gain.value:.1f}.\nInterval {gain.low:.1f}.\nOther {lost.value}.\n", study, {"what": "x"}) == "Shown: x. Gain 0.5."
+    template = "Shown: {what}.\nGain {gain.value:.1f}.\nInterval {gain.low:.1f}.\nOther {lost.value}.\n"
+    assert fill(template, study, {"what": "x"}) == "Shown: x. Gain 0.5."
 
 
 def test_published_values_leave_bounds_out(tmp_path):

@@ -103,5 +103,6 @@ def test_inputs_are_what_a_study_reads(config, run, compute):
 
 
 def test_the_registry_imports_nothing_heavy():
-    code = "import sys, replication.studies, replication.studies.command; print([m for m in ('torch', 'pandas', 'scipy', 'sklearn') if m in sys.modules])"
+    heavy = "print([m for m in ('torch', 'pandas', 'scipy', 'sklearn') if m in sys.modules])"
+    code = f"import sys, replication.studies, replication.studies.command; {heavy}"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
