@@ -70,7 +70,8 @@ def start(sae: Sae, d_in: int, b_dec: Float[Tensor, "d_in"], *, seed: int) -> Di
 
 def unit(rows: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_in"]:
     """Rows at unit norm; a row of zeros stays."""
-    return rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    norm: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    return rows / norm.clamp_min(torch.finfo(rows.dtype).tiny)
 
 
 def save(dictionary: Dictionary, folder: Path, *, sae: Sae, site: str, n_ctx: int, model: str) -> None:

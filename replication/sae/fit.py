@@ -130,7 +130,7 @@ class Training:
         if not math.isfinite(loss):
             kept = "its last checkpoint is kept" if (self.state / artifacts.CHECKPOINT).exists() else "there is no checkpoint yet"
             raise UserError(f"the loss is not finite between steps {self.step - self.summed + 1} and {self.step}; lower sae.lr ({kept} in {self.state})")
-        silent = int(resampling.dead(self.last_fired, self.step, min(window, self.step)).sum()) + revived
+        silent = int(resampling.dead(self.last_fired, self.step, min(window, self.step)).sum())
         self.rows.append({"step": self.step, "vectors": self.step * self.sae.batch, "loss": loss, "mse": mse, "l1": l1_norm, "l1_coefficient": l1, "l0": l0,
                           "dead": silent, "resampled": revived})
         self.sums.zero_()

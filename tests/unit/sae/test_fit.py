@@ -94,12 +94,13 @@ def test_a_checkpoint_of_other_settings_is_refused(tiny, world, tmp_path):
 
 
 def test_dead_features_are_resampled_and_said_to_be(tiny, world, tmp_path):
-    out = run(replace(tiny, sae=replace(tiny.sae, l1=1.0, lr=0.05, min_window=1280)), world, tmp_path / "sae")
+    out = run(replace(tiny, sae=replace(tiny.sae, l1=10.0, lr=0.3, min_window=1280)), world, tmp_path / "sae")
     log = rows(out)
     counted = sum(int(row["resampled"]) for row in log)
     assert counted > 0
     assert counted == int(read_tensors(out / "start.safetensors")["resampled"].sum())
     at = next(index for index, row in enumerate(log) if int(row["resampled"]))
+    assert int(log[at]["dead"]) == int(log[at]["resampled"])  # those that were silent are those that were resampled
     assert int(log[at + 1]["step"]) == int(log[at]["step"]) + 1  # the step after it has a row of its own, which shows the spike
 
 
