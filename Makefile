@@ -6,11 +6,11 @@ READY := $(VENV)/.ready
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --workflow-profile profiles/local
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: all laptop smoke full gpu test lint lock clean
+.PHONY: all laptop smoke full test lint readme
 
 all: laptop
 
-laptop smoke: $(READY)
+laptop smoke full: $(READY)
 	$(RUN) --configfile config/$@.yaml
 	@$(BIN)/python -m replication summary results/$@
 
@@ -22,6 +22,15 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	! PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --lint 2>&1 | grep -A3 "Lints for" | grep -v "software environment" | grep "    \*"
+
+# Fills the blocks of README.md that are made: what the last laptop run found, the graph of rules, the departures.
+readme: $(READY)
+	mkdir -p results/readme
+	( echo '```'; $(BIN)/python -m replication summary results/laptop; echo '```' ) > results/readme/summary
+	( echo '```mermaid'; $(RUN) --configfile config/laptop.yaml --rulegraph mermaid-js | grep -v -e '^---' -e '^title' -e 'style id'; echo '```' ) > results/readme/rulegraph
+	( echo; $(BIN)/python -m replication config departures config/laptop.yaml; echo ) > results/readme/departures
+	for block in summary rulegraph departures; do \
+	  sed -i -e "/<!-- $$block:/,/<!-- \/$$block /{/<!-- /!d}" -e "/<!-- $$block:/r results/readme/$$block" README.md; done
 
 # The lock pins every package exactly. An unchanged lock is not installed twice.
 $(READY): requirements.lock pyproject.toml

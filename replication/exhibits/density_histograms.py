@@ -21,7 +21,7 @@ def draw(study: Study) -> Drawing:
     columns = min(COLUMNS, len(groups))
     rows = -(-len(groups) // columns)
     figure = style.figure(0.45 + 1.45 * rows)
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    panels = figure.subplots(rows, columns, sharex=True, squeeze=False)
     fired = data.dropna(subset=["low"])
     reach = min(fired["low"].min(), np.log10(1 / data["tokens"].max())) - 0.3, max(fired["high"].max(), -0.9) + 0.05
     for axes, name in zip(panels.flat, groups, strict=False):
@@ -77,6 +77,7 @@ def panel(axes: Axes, data: pd.DataFrame, reach: tuple[float, float]) -> None:
         axes.annotate(f"{style.count(silent)} silent", (0.99, 0.97), xycoords="axes fraction", fontsize=6.2, ha="right", va="top",
                       color=style.GREY)
     axes.set_xlim(*reach)
+    axes.locator_params(axis="y", nbins=4)
     ticks = np.arange(np.ceil(reach[0]), reach[1] + 0.01, 2 if reach[1] - reach[0] > 5.5 else 1)
     axes.set_xticks(ticks, [f"$10^{{{tick:.0f}}}$" for tick in ticks])
 

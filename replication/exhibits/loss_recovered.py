@@ -74,7 +74,7 @@ def shares(axes: Axes, study: Study, data: pd.DataFrame, means: pd.DataFrame) ->
             axes.plot(100 * value, y[name] + shift, **mark(marker, face, edge), zorder=4)
         axes.plot([], [], **mark(marker, face, edge), label=f"recovered of {label}")
     shown = data[["recovered", "recovered_mean"]].to_numpy(float)
-    lowest = float(np.nanmin(shown)) if np.isfinite(shown).any() else 0.0
+    lowest = float(np.nanmin([*shown.ravel(), study.published.get("recovered_A_1", 1.0)]))
     axes.set_xlim(max(100 * lowest - 8, -20) if lowest > 0 else 100 * max(lowest, -0.5) - 5, 102)
     for name in y:
         if study.get(f"recovered_{name.replace('/', '_')}") is None:

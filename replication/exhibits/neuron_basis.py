@@ -66,9 +66,10 @@ def carriers(axes: Axes, study: Study) -> None:
         axes.bar(range(len(CARRIED)), height, 0.62, bottom=base, **{**style.PARTS[part], "label": None})
         base += height
     for x, (top, key) in enumerate(zip(base.tolist(), ("share_one_neuron", "share_two_to_ten", "share_dense"), strict=True)):
-        axes.text(x, top + 2, f"{top:.0f}%", ha="center", va="bottom", fontsize=7)
+        mark = 100 * study.published.get(key, 0.0)
+        axes.text(x, (max(top, mark) if abs(top - mark) < 12 else top) + 2, f"{top:.0f}%", ha="center", va="bottom", fontsize=7)
         if key in study.published:
-            axes.plot([x - 0.38, x + 0.38], [100 * study.published[key]] * 2, **style.PUBLISHED)
+            axes.plot([x - 0.38, x + 0.38], [mark] * 2, **style.PUBLISHED)
     axes.set_xticks(range(len(CARRIED)), [name.replace(" ", "\n", 1) for name in CARRIED])
     axes.set(ylim=(0, 112), ylabel="features (%)", xlabel="neurons that hold half of a decoder", title="Carriers")
 
@@ -81,15 +82,17 @@ def top_weight(axes: Axes, study: Study) -> None:
 
 
 def kurtosis(axes: Axes, study: Study) -> None:
-    """Excess kurtosis of a direction's entries; below the axis' start lies what is near a random direction."""
-    rows = study.data[study.data["quantity"] == "kurtosis"]
-    rows = rows.assign(low=rows["low"].clip(lower=10**-1.125), high=rows["high"])
-    bins = rows.drop_duplicates("low").sort_values("low")
+    """Kurtosis of a direction's entries, with the 3 of a random direction."""
     axes.set_xscale("log")
-    stacked(axes, rows, bins["low"].to_numpy(float), bins["high"].to_numpy(float))
-    axes.set(xlabel="excess kurtosis of the decoder", title="Kurtosis")
-    style.plain_log(axes.xaxis)
-    medians(axes, study, "kurtosis_median")
+    histogram(axes, study, "kurtosis")
+    low, high = axes.get_xlim()
+    axes.set(xlim=(min(low, 2.0), max(high, 20.0)), xlabel="kurtosis of the decoder (random: 3)", title="Kurtosis")
+    axes.set_ylim(top=1.12 * axes.get_ylim()[1])
+    style.plain_log(axes.xaxis, *((1, 2, 5) if high < 300 else ()))
+    axes.axvline(3, color=style.GREY, linewidth=0.9, linestyle=(0, (1, 1)))
+    median = study.get("kurtosis_median")
+    if median is not None:
+        axes.axvline(median + 3, color=style.BLUE, linewidth=1.2)
 
 
 def cosine(axes: Axes, study: Study) -> None:

@@ -32,7 +32,7 @@ def draw(study: Study) -> Drawing:
         axes.plot(replicates["l0"], 100 * replicates["recovered"], **REPLICATE, zorder=4)
     for name, row in means.iterrows():
         axes.annotate(f"{name}\n{style.count(row['d_sae'])}", (row["l0"], 100 * row["recovered"]), xytext=(7, -2),
-                      textcoords="offset points", fontsize=6.3, va="top", linespacing=1.15)
+                      textcoords="offset points", fontsize=6.3, va="top", linespacing=1.15, bbox=style.BEHIND)
     axes.set(xscale="log", xlabel="L0: active features per token", ylabel="loss recovered (%)")
     axes.margins(x=0.14, y=0.12)
     axes.xaxis.set_major_locator(FixedLocator(TICKS))

@@ -32,7 +32,7 @@ def draw(study: Study) -> Drawing:
     log_limits(panels[0], data["loss"])
     panels[1].set_yscale("log")
     log_limits(panels[1], data["l0"])
-    panels[2].set_ylim(bottom=0)
+    panels[2].set_ylim(0, max(1.0, 1.05 * data["dead"].max()))
     sizes = data.groupby("group").first()
     labels = {name: f"{name}: {style.count(sizes.loc[name, 'd_sae'])}, {style.l1(sizes.loc[name, 'l1_final'])}" for name in names}
     handles = [style.handle(color=kinds[name]["color"], linestyle=kinds[name]["linestyle"], label=labels[name]) for name in names]

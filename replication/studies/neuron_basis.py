@@ -21,7 +21,7 @@ from replication.studies.tables import Number, Reader, number, write
 COSINES = np.linspace(-1, 1, 51)
 BINS = {
     "neurons": np.concatenate([np.arange(0.5, 11.5), [10.5 * 2**k for k in range(1, 11)]]), "top_weight": np.linspace(0, 1, 51),
-    "cosine": COSINES, "kurtosis": np.concatenate([[-3], np.logspace(-1, 4, 41)]), "lower_encoder": COSINES, "lower_decoder": COSINES,
+    "cosine": COSINES, "kurtosis": np.logspace(0, 4, 49), "lower_encoder": COSINES, "lower_decoder": COSINES,
 }
 PAIRS = 20_000  # pairs of the lower cluster whose cosines are drawn
 
@@ -51,7 +51,7 @@ def measure(reader: Reader, name: str) -> tuple[pd.DataFrame, np.ndarray, np.nda
     encoder, decoder = unit(weights["W_enc"].T), unit(weights["W_dec"])
     table = pd.DataFrame({
         "feature": features["feature"], "part": features["part"].astype(str), "neurons": carriers(decoder),
-        "top_weight": np.abs(decoder).max(1), "cosine": (encoder * decoder).sum(1), "kurtosis": excess_kurtosis(decoder)})
+        "top_weight": np.abs(decoder).max(1), "cosine": (encoder * decoder).sum(1), "kurtosis": excess_kurtosis(decoder) + 3})
     lower = (features["cluster"] == "lower").to_numpy(bool)
     return table[(features["density"] > 0).to_numpy()], encoder[lower], decoder[lower]
 
@@ -84,7 +84,7 @@ def headline(tables: list[pd.DataFrame], lowers: list[tuple[np.ndarray, np.ndarr
         "share_two_to_ten": ("neurons", "share of features", lambda x: float(((x >= 2) & (x <= 10)).mean())),
         "share_dense": ("neurons", "share of features", lambda x: float((x > 10).mean())),
         "cosine_median": ("cosine", "cosine", lambda x: float(np.median(x))),
-        "kurtosis_median": ("kurtosis", "excess kurtosis", lambda x: float(np.median(x))),
+        "kurtosis_median": ("kurtosis", "excess kurtosis", lambda x: float(np.median(x) - 3)),
         "top_weight_median": ("top_weight", "weight of a unit vector", lambda x: float(np.median(x))),
         "above_half": ("top_weight", "share of features", lambda x: float((x > 0.5).mean())),
     }

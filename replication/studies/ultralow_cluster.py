@@ -30,11 +30,15 @@ DRAWN = 6000  # features of a dictionary that the table keeps for the figure
 
 @dataclass(frozen=True)
 class Cluster:
-    """What was found for one dictionary. `scores` [feature, (label, three axes, density)] is empty where a label is too rare."""
+    """What was found for one dictionary. `scores` [feature, (label, three axes, density)] is empty where a label is too rare.
+
+    `separation` and `clear` (a valley lies between the clusters) are those of the mixture on all evaluation tokens.
+    """
 
     table: pd.DataFrame
     scores: np.ndarray
     separation: float
+    clear: bool
 
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
@@ -43,7 +47,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     stopwatch, reader = Stopwatch(), Reader(layout)
     found = {name: examine(reader, name, settings) for name in progress.over(settings.dictionaries, len(settings.dictionaries))}
     data = pd.concat([sample(item.table, settings, index).assign(
-        dictionary=name, group=base(name, settings.dictionaries), tokens=reader.evaluation(name)["tokens"])
+        dictionary=name, group=base(name, settings.dictionaries), clear=item.clear)
         for index, (name, item) in enumerate(found.items())])
     numbers: dict[str, Number] = {}
     for group, members in groups(settings.dictionaries).items():
@@ -61,7 +65,8 @@ def examine(reader: Reader, name: str, settings: Settings) -> Cluster:
     table = reader.features(name, "feature", "density", "bias", "decoder_encoder", "cluster", "moved")
     densities = halves(reader.matrix(name))
     encoder = unit(reader.weights(name)["W_enc"].T)
-    separation = float(reader.evaluation(name)["mixture"]["separation"])
+    mixture = reader.evaluation(name)["mixture"]
+    apart = {"separation": float(mixture["separation"]), "clear": bool(mixture["clear"])}
     fired = table["density"].to_numpy(float) > 0
     log_density = np.log10(np.maximum(densities, floor(table["density"])))
     bias, product = table["bias"].to_numpy(float), table["decoder_encoder"].to_numpy(float)
@@ -70,10 +75,10 @@ def examine(reader: Reader, name: str, settings: Settings) -> Cluster:
     lower = np.zeros(len(table), dtype=bool)
     lower[chosen] = cluster.find(log_density[0][chosen], bias[chosen], product[chosen], seed=settings.seed).lower
     if lower.sum() < FEWEST:
-        return Cluster(table[fired], np.empty((0, 3)), separation)
+        return Cluster(table[fired], np.empty((0, 3)), **apart)
     table["cosine"] = encoder @ unit(encoder[lower].mean(0, keepdims=True))[0]
     axes = np.stack([log_density[1], bias, product], axis=1)[fired]
-    return Cluster(table[fired], scores(axes, two_parts(table["cosine"].to_numpy(float)[fired]), settings), separation)
+    return Cluster(table[fired], scores(axes, two_parts(table["cosine"].to_numpy(float)[fired]), settings), **apart)
 
 
 def halves(matrix: EvaluationMatrix) -> np.ndarray:

@@ -19,7 +19,7 @@ from replication.studies.intervals import Arm, arm_of, estimate
 from replication.studies.replicates import groups, model_of
 from replication.studies.tables import Number, Reader, number, write
 
-EDGES = np.linspace(-0.2, 1.0, 61)
+EDGES = np.linspace(-0.2, 1.0, 31)
 FEATURES, NEURONS, OWN = "features to features", "neurons to neurons", "features to own neurons"
 
 
