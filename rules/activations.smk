@@ -21,7 +21,9 @@ rule activations:
         runtime=120,
         gpu=GPU,
     params:
-        settings=lambda wildcards: config_.settings("compute", "activations", model=wildcards.model).json(),
+        settings=lambda wildcards: config_.settings(
+            "compute", "activations", model=wildcards.model
+        ).json(),
         model=subpath(input.weights, parent=True),
         out=subpath(output.statistics, parent=True),
     message:

@@ -121,8 +121,7 @@ rule features_matches:
             if name in config_.dictionaries
         ],
         models=[
-            R.model(model_of(name)) / "weights.safetensors"
-            for name in tables(config_)
+            R.model(model_of(name)) / "weights.safetensors" for name in tables(config_)
         ],
         unigrams=R.corpus() / "unigrams.safetensors",
     output:

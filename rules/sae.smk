@@ -26,7 +26,10 @@ rule sae:
         gpu=GPU,
     params:
         settings=lambda wildcards: config_.settings(
-            "compute", "activations", model=wildcards.model, dictionary=f"{wildcards.model}/{wildcards.id}"
+            "compute",
+            "activations",
+            model=wildcards.model,
+            dictionary=f"{wildcards.model}/{wildcards.id}",
         ).json(),
         model=subpath(input.architecture, parent=True),
         activations=subpath(input.statistics, parent=True),

@@ -52,7 +52,7 @@ def test_an_edit_in_an_exhibit_redraws_only_it(smoke, edited):
 
 
 def test_a_changed_l1_refits_only_that_dictionary(smoke, edited):
-    edited.write("config/smoke.yaml", lambda text: text.replace("l1: 0.006", "l1: 0.007"))
+    edited.write("config/smoke.yaml", lambda text: text.replace("l1: 0.04", "l1: 0.05"))
     jobs = smoke.jobs()
     assert jobs["sae"] == 1 and jobs["features_dictionary"] == 1
     assert not {"corpus_documents", "model", "activations", "features_neurons"} & set(jobs)
