@@ -4,7 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --workflow-profile profiles/local
-export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: all laptop smoke full test lint readme
 
