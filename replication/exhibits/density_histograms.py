@@ -57,18 +57,13 @@ def panel(axes: Axes, data: pd.DataFrame, reach: tuple[float, float]) -> None:
     """One dictionary. Heights are percent of the features that fired, per decade, so that bins of any width compare."""
     first = data[data["dictionary"] == data["group"]]
     fired = first.dropna(subset=["low"])
-    total, silent = fired["features"].sum(), int(first["features"].sum() - fired["features"].sum())
-    base: dict[float, float] = {}
-    for part in ("other", "ultralow"):
-        rows = fired[fired["part"] == part]
-        width = rows["high"] - rows["low"]
-        height = 100 * rows["features"] / total / width
-        below = [base.get(low, 0.0) for low in rows["low"]]
-        axes.bar(rows["low"], height, width, bottom=below, align="edge", **{**style.PARTS[part], "linewidth": 0.4, "label": None})
-        base |= {low: start + rise for low, start, rise in zip(rows["low"], below, height, strict=True)}
+    silent = int(first["features"].sum() - fired["features"].sum())
+    at = style.edges(fired)
+    style.stacked(axes, at, {part: per_decade(fired[fired["part"] == part], at, fired["features"].sum()) for part in ("other", "ultralow")})
     for name, rows in data.dropna(subset=["low"]).groupby("dictionary"):
         if name != first["dictionary"].iloc[0]:
-            axes.stairs(*steps(rows), color=style.DARK, linewidth=0.6, alpha=0.75)
+            at = style.edges(rows)
+            axes.stairs(per_decade(rows, at, rows["features"].sum()), at, color=style.DARK, linewidth=0.6, alpha=0.75)
     axes.axvline(np.log10(1 / first["tokens"].iloc[0]), **FLOOR)
     name, size, l1 = (first[column].iloc[0] for column in ("group", "d_sae", "l1"))
     axes.set_title(name)
@@ -82,14 +77,9 @@ def panel(axes: Axes, data: pd.DataFrame, reach: tuple[float, float]) -> None:
     axes.set_xticks(ticks, [f"$10^{{{tick:.0f}}}$" for tick in ticks])
 
 
-def steps(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Heights and edges of a histogram summed over parts, with its empty bins."""
-    summed = rows.groupby("low")["features"].sum()
-    width = float((rows["high"] - rows["low"]).iloc[0])
-    edges = np.arange(summed.index.min(), summed.index.max() + 1.5 * width, width)
-    height = np.zeros(len(edges) - 1)
-    height[np.round((summed.index.to_numpy() - edges[0]) / width).astype(int)] = 100 * summed.to_numpy() / summed.sum() / width
-    return height, edges
+def per_decade(rows: pd.DataFrame, at: np.ndarray, total: float) -> np.ndarray:
+    """Percent of `total` features per bin, over the bin's width."""
+    return 100 * style.counts(rows, "features", at) / total / np.diff(at)
 
 
 def outline(axes: Axes, distributions: pd.DataFrame) -> None:

@@ -67,7 +67,8 @@ def sizes(axes: Axes, data: pd.DataFrame, model: str) -> None:
     for name, row in means.iterrows():
         axes.annotate(str(name), (row["d_sae"], row["other"]), xytext=(4, -5), fontsize=7, va="top", **points)
     axes.set(xscale="log", yscale="log", xlim=reach, xlabel="features in the dictionary", ylabel="live features")
+    decades = np.log10(reach[1] / reach[0])
     for axis in (axes.xaxis, axes.yaxis):
-        style.plain_log(axis, *((1, 2, 5) if reach[1] / reach[0] < 200 else ()))
+        style.plain_log(axis, *((1, 2, 5) if decades < 1.4 else (1, 3) if decades < 2.5 else ()))
     style.grid(axes, "both")
     axes.set_title("Growth with size")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
 from replication.exhibits import style
@@ -37,23 +36,13 @@ def draw(study: Study) -> Drawing:
     return Drawing(figure, note, {"features": features, "replicates": str(dictionaries)})
 
 
-def stacked(axes: Axes, rows: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> None:
-    """Bars of live and ultralow features as percent of all features that fired."""
-    total = rows["count"].sum()
-    base = np.zeros(len(low))
-    for part in ("other", "ultralow"):
-        counts = rows[rows["part"] == part].groupby("low")["count"].sum()
-        height = 100 * np.array([counts.get(edge, 0) for edge in low]) / total
-        axes.bar(low, height, high - low, bottom=base, align="edge", **{**style.PARTS[part], "linewidth": 0.3, "label": None})
-        base += height
-    axes.set_ylabel("features (%)")
-
-
 def histogram(axes: Axes, study: Study, quantity: str) -> None:
-    """A stacked histogram of one quantity."""
+    """A stacked histogram of one quantity, in percent of all features that fired."""
     rows = study.data[study.data["quantity"] == quantity]
-    bins = rows.drop_duplicates("low").sort_values("low")
-    stacked(axes, rows, bins["low"].to_numpy(float), bins["high"].to_numpy(float))
+    at = style.edges(rows)
+    scale = 100 / rows["count"].sum()
+    style.stacked(axes, at, {part: scale * style.counts(rows[rows["part"] == part], "count", at) for part in ("other", "ultralow")})
+    axes.set_ylabel("features (%)")
 
 
 def carriers(axes: Axes, study: Study) -> None:
@@ -105,14 +94,12 @@ def cosine(axes: Axes, study: Study) -> None:
 def cluster(axes: Axes, study: Study) -> None:
     """Cosines of pairs inside the lower cluster."""
     for quantity, (_, kind) in PAIRS.items():
-        rows = study.data[study.data["quantity"] == quantity].groupby("low")["count"].sum()
+        rows = study.data[study.data["quantity"] == quantity]
         if rows.empty:
             axes.text(0.5, 0.5, "no lower cluster", transform=axes.transAxes, ha="center", va="center", color=style.GREY)
             break
-        edges = np.linspace(-1, 1, 51)
-        height = np.zeros(50)
-        height[np.round((rows.index.to_numpy() + 1) / 0.04).astype(int)] = 100 * rows.to_numpy() / rows.sum()
-        axes.stairs(height, edges, linewidth=1.3, **kind)
+        at = style.edges(rows)
+        axes.stairs(100 * style.counts(rows, "count", at) / rows["count"].sum(), at, linewidth=1.3, **kind)
     axes.set(xlim=(-1, 1), ylim=(0, None), xticks=[-1, -0.5, 0, 0.5, 1])
     axes.set(xlabel="cosine of two of its features", ylabel="pairs (%)", title="Inside the lower cluster")
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.style
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -84,6 +86,26 @@ def rule(axes: Axes, x: float, text: str, *, y: float = 0.98, **kind: Any) -> No
                   color=kind.get("color", DARK), linespacing=1.1, bbox=BEHIND)
 
 
+def edges(rows: pd.DataFrame) -> np.ndarray:
+    """Edges of a table of bins (`low`, `high`) that leaves empty ones out; a gap becomes one wide bin."""
+    return np.unique(rows[["low", "high"]].to_numpy(float))
+
+
+def counts(rows: pd.DataFrame, column: str, at: np.ndarray) -> np.ndarray:
+    """Sums of a column per bin of `edges`."""
+    summed = rows.groupby("low")[column].sum()
+    return np.array([summed.get(edge, 0.0) for edge in at[:-1]], dtype=np.float64)
+
+
+def stacked(axes: Axes, at: np.ndarray, heights: Mapping[str, np.ndarray]) -> None:
+    """Parts (live below, ultralow above) as filled steps over the edges `at`."""
+    base = np.zeros(len(at) - 1)
+    for part, height in heights.items():
+        if height.any():
+            axes.stairs(base + height, at, baseline=base, fill=True, **{**PARTS[part], "linewidth": 0.5, "label": None})
+        base = base + height
+
+
 def handle(**kind: Any) -> Line2D:
     """A line for a legend."""
     return Line2D([], [], **kind)
@@ -116,6 +138,8 @@ def save(made: Figure, folder: Path, name: str, title: str, provenance: Mapping[
     """Write png and pdf with the provenance in small print and in the metadata; the same figure gives the same bytes."""
     about = describe(provenance)
     made.text(0.006, 0.012 * 3 / made.get_figheight(), f"{about} · {note}", fontsize=5.2, color=GREY, ha="left", va="bottom")
+    made.draw_without_rendering()
+    made.set_layout_engine("none")  # arranged once, not for every file
     software = f"replication {provenance['version']}"
     hashes = {"Run": str(provenance["run"]), "ConfigHash": provenance["config_hash"], "CorpusHash": provenance["corpus_hash"]}
     metadata = {

@@ -44,7 +44,8 @@ def panels(figure: Figure, data: pd.DataFrame, study: Study, name: str, low: flo
     lower = (data["cluster"] == "lower").mean()
     figure.text(0.012, low + height * 0.955, name, fontsize=8.5, fontweight="bold", va="top")
     clear = "a clear" if data["clear"].all() else "no clear"
-    figure.text(0.16, low + height * 0.95, f"{100 * lower:.0f}% in the lower cluster, {clear} valley between; {verdict}", fontsize=7, va="top", color=style.GREY)
+    said = f"{100 * lower:.0f}% in the lower cluster, {clear} valley between; {verdict}"
+    figure.text(0.16, low + height * 0.95, said, fontsize=7, va="top", color=style.GREY)
     space = figure.add_axes((-0.015, low + 0.02 * height, 0.27, 0.88 * height), projection="3d")
     assert isinstance(space, Axes3D)
     cloud(space, shown)

@@ -66,7 +66,7 @@ def examine(reader: Reader, name: str, settings: Settings) -> Cluster:
     densities = halves(reader.matrix(name))
     encoder = unit(reader.weights(name)["W_enc"].T)
     mixture = reader.evaluation(name)["mixture"]
-    apart = {"separation": float(mixture["separation"]), "clear": bool(mixture["clear"])}
+    separation, clear = float(mixture["separation"]), bool(mixture["clear"])
     fired = table["density"].to_numpy(float) > 0
     log_density = np.log10(np.maximum(densities, floor(table["density"])))
     bias, product = table["bias"].to_numpy(float), table["decoder_encoder"].to_numpy(float)
@@ -75,10 +75,10 @@ def examine(reader: Reader, name: str, settings: Settings) -> Cluster:
     lower = np.zeros(len(table), dtype=bool)
     lower[chosen] = cluster.find(log_density[0][chosen], bias[chosen], product[chosen], seed=settings.seed).lower
     if lower.sum() < FEWEST:
-        return Cluster(table[fired], np.empty((0, 3)), **apart)
+        return Cluster(table[fired], np.empty((0, 3)), separation, clear)
     table["cosine"] = encoder @ unit(encoder[lower].mean(0, keepdims=True))[0]
     axes = np.stack([log_density[1], bias, product], axis=1)[fired]
-    return Cluster(table[fired], scores(axes, two_parts(table["cosine"].to_numpy(float)[fired]), settings), **apart)
+    return Cluster(table[fired], scores(axes, two_parts(table["cosine"].to_numpy(float)[fired]), settings), separation, clear)
 
 
 def halves(matrix: EvaluationMatrix) -> np.ndarray:

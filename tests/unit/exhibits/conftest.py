@@ -1,3 +1,4 @@
+import functools
 import importlib
 from pathlib import Path
 
@@ -19,6 +20,11 @@ def run(tmp_path_factory):
         module = importlib.import_module(study.module)
         module.compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
     return layout
+
+
+@pytest.fixture(scope="session")
+def once(run, drawn, tmp_path_factory):
+    return functools.cache(lambda name: drawn(run, name, tmp_path_factory.mktemp(name)))
 
 
 @pytest.fixture(scope="session")
