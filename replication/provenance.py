@@ -46,7 +46,8 @@ def _closure(module: str) -> frozenset[str]:
             if isinstance(node, ast.Import):
                 targets = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.module:
-                targets = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                # a module taken from its package needs the package's lazy exports as little as it needs its siblings
+                targets = [inner if _exists(inner) else node.module for inner in (f"{node.module}.{alias.name}" for alias in node.names)]
             queue += [target for target in targets if target.split(".")[0] == "replication" and _exists(target)]
     return frozenset(seen)
 

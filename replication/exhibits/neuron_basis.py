@@ -56,7 +56,7 @@ def carriers(axes: Axes, study: Study) -> None:
         base += height
     for x, (top, key) in enumerate(zip(base.tolist(), ("share_one_neuron", "share_two_to_ten", "share_dense"), strict=True)):
         mark = 100 * study.published.get(key, 0.0)
-        axes.text(x, (max(top, mark) if abs(top - mark) < 12 else top) + 2, f"{top:.0f}%", ha="center", va="bottom", fontsize=7)
+        axes.text(x, (max(top, mark) if abs(top - mark) < 18 else top) + 2, f"{top:.0f}%", ha="center", va="bottom", fontsize=7)
         if key in study.published:
             axes.plot([x - 0.38, x + 0.38], [mark] * 2, **style.PUBLISHED)
     axes.set_xticks(range(len(CARRIED)), [name.replace(" ", "\n", 1) for name in CARRIED])

@@ -11,7 +11,7 @@ from replication.features.logit_weights import Readout, written
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.features.tokens import read
 from replication.features.vocabulary import Vocabulary
-from replication.model import load as load_model
+from replication.model.store import load as load_model
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.sae import load as load_dictionary

@@ -21,7 +21,7 @@ from replication.features import NEURONS
 from replication.features.correlation import Moments, correlations
 from replication.features.logit_weights import Readout, written
 from replication.features.matrix import EvaluationMatrix
-from replication.model import load as load_model
+from replication.model.store import load as load_model
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.sae import load as load_dictionary

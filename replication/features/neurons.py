@@ -20,7 +20,7 @@ from replication.features.losses import batches, context_losses
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.features.tokens import read
 from replication.features.vocabulary import Vocabulary
-from replication.model import load
+from replication.model.store import load
 from replication.model.transformer import Transformer
 from replication.progress import Progress
 from replication.provenance import Stopwatch

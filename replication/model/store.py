@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 
 from replication import artifacts
-from replication.config import build
 from replication.model.transformer import Architecture, Transformer
+from replication.validation import build
 
 
 def save(model: Transformer, folder: Path) -> dict[str, Path]:

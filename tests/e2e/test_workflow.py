@@ -94,7 +94,7 @@ def test_no_seconds_are_lost_on_torch_where_none_is_needed(smoke):
 def test_lint_finds_nothing_but_missing_software_environments(smoke):
     said = smoke.run("snakemake", "--lint", "--configfile", "config/smoke.yaml", check=False)
     findings = [line.strip() for line in (said.stdout + said.stderr).splitlines() if line.startswith("    * ")]
-    assert all("software environment" in finding for finding in findings), findings
+    assert all("conda environment or container" in finding for finding in findings), findings
 
 
 def test_snakemakes_own_report_builds(smoke, tmp_path):
