@@ -10,6 +10,7 @@ from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
 COLUMNS = 4
+HEADROOM = 1.2  # of the highest bar, for the line of text above it
 FLOOR: dict[str, Any] = {"color": style.BLUE, "linestyle": (0, (1, 1.5)), "linewidth": 1}
 
 
@@ -67,13 +68,12 @@ def panel(axes: Axes, data: pd.DataFrame, reach: tuple[float, float]) -> None:
     axes.axvline(np.log10(1 / first["tokens"].iloc[0]), **FLOOR)
     name, size, l1 = (first[column].iloc[0] for column in ("group", "d_sae", "l1"))
     axes.set_title(name)
-    axes.set_title(f"{style.count(size)}, {style.l1(l1)}", loc="right", fontsize=6.2, fontweight="normal", color=style.GREY)
-    if silent:
-        axes.annotate(f"{style.count(silent)} silent", (0.99, 0.97), xycoords="axes fraction", fontsize=6.2, ha="right", va="top",
-                      color=style.GREY)
+    about = f"{style.count(size)}, {style.l1(l1)}" + (f", {style.count(silent)} silent" if silent else "")
+    axes.annotate(about, (0.08, 0.99), xycoords="axes fraction", fontsize=6.2, va="top", color=style.GREY)
+    axes.set_ylim(top=HEADROOM * axes.get_ylim()[1])
     axes.set_xlim(*reach)
     axes.locator_params(axis="y", nbins=4)
-    ticks = np.arange(np.ceil(reach[0]), reach[1] + 0.01, 2 if reach[1] - reach[0] > 5.5 else 1)
+    ticks = np.arange(np.ceil(reach[0]), reach[1] + 0.01, 2 if reach[1] - reach[0] > 4 else 1)
     axes.set_xticks(ticks, [f"$10^{{{tick:.0f}}}$" for tick in ticks])
 
 

@@ -81,7 +81,7 @@ def shares(axes: Axes, study: Study, data: pd.DataFrame, means: pd.DataFrame) ->
             axes.text(0.03, y[name], "not defined: the ablation does no harm", fontsize=6.5, color=style.GREY, va="center", zorder=5,
                       transform=axes.get_yaxis_transform(), bbox=style.BEHIND)
     if "recovered_A_1" in study.published:
-        style.rule(axes, 100 * study.published["recovered_A_1"], "A/1 as\npublished", y=1.0)
+        style.rule(axes, 100 * study.published["recovered_A_1"], "A/1 as\npublished", y=0.14)
     axes.set_xlabel("loss recovered (%)")
     axes.tick_params(axis="y", length=0)
     style.grid(axes, "x")
