@@ -8,7 +8,7 @@ from snakemake.utils import min_version
 from replication.artifacts import Layout
 from replication.compute import wants_gpu
 from replication.config import ConfigError, resolve
-from replication.provenance import code
+from replication.provenance import code, written
 
 min_version("9.27")
 

@@ -65,7 +65,7 @@ def show_config(arguments: argparse.Namespace) -> int:
         print(config.explain())
     else:
         from replication.claims import departures
-        from replication.claims.inputs import written
+        from replication.provenance import written
 
         sections = ("corpus", "activations", "features", "studies")
         everything = run.settings(*sections, models=list(run.models), dictionaries=list(run.dictionaries))

@@ -32,6 +32,11 @@ def code(module: str) -> list[str]:
     return sorted(os.path.relpath(_source(name)) for name in _closure(module))
 
 
+def written(*parts: str) -> str:
+    """A file that people wrote, such as `paper/captions/tradeoff.md`, relative to the working directory. Source: ours."""
+    return os.path.relpath(PACKAGE.parent.joinpath(*parts))
+
+
 @functools.cache
 def _closure(module: str) -> frozenset[str]:
     seen: set[str] = set()

@@ -5,8 +5,8 @@ from replication.claims import inputs as claimed
 rule claims:
     input:
         code=code("replication.claims.ledger"),
-        claims=claimed.written("paper", "published", "claims.csv"),
-        explanations=claimed.written("paper", "report", "explanations.csv"),
+        claims=written("paper", "published", "claims.csv"),
+        explanations=written("paper", "report", "explanations.csv"),
         numbers=claimed.numbers(R),
         corpus=R.corpus() / "corpus.json",
         evaluation=R.features(config_.studies.main) / "evaluation.json",
@@ -44,8 +44,8 @@ rule report:
     input:
         code=code("replication.claims.report"),
         ledger=R.claims(),
-        template=claimed.written("paper", "report", "report.html.j2"),
-        departures=claimed.written("paper", "report", "departures.csv"),
+        template=written("paper", "report", "report.html.j2"),
+        departures=written("paper", "report", "departures.csv"),
         captions=claimed.captions(R),
         exhibits=claimed.exhibits(R),
         corpus=R.corpus() / "corpus.json",

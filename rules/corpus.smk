@@ -6,7 +6,7 @@ rule corpus_documents:
     input:
         code=code("replication.corpus.documents")
         + code(f"replication.corpus.{config_.corpus.source}"),
-        reference=Path("replication", "corpus", "installed_reference.json"),
+        reference=written("replication", "corpus", "installed_reference.json"),
     output:
         documents=R.corpus() / "documents.parquet",
         summary=R.corpus() / "corpus.json",

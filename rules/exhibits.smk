@@ -1,5 +1,5 @@
 # Every exhibit is a target by name: `snakemake --cores all density_histograms`. It draws its study's table and nothing else.
-from replication.exhibits import EXHIBITS, sources, suffixes, written
+from replication.exhibits import EXHIBITS, sources, suffixes
 
 for exhibit in EXHIBITS.values():
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from replication import artifacts
 from replication.artifacts import Layout
 from replication.claims.reference import NUMBERS, PROVENANCE
-from replication.exhibits import EXHIBITS, written
+from replication.exhibits import EXHIBITS
 from replication.provenance import PACKAGE
 from replication.studies import STUDIES
 
 PROJECT = PACKAGE.parent
 DRAWN = {"figure": ".png", "table": ".md"}
-__all__ = ["PROJECT", "captions", "exhibits", "numbers", "reference", "written"]
+__all__ = ["PROJECT", "captions", "exhibits", "numbers", "reference"]
 
 
 def reference(run: str) -> list[str]:

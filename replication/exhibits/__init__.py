@@ -3,12 +3,11 @@
 An exhibit reads its study's `data.csv` and `numbers.json`, the published values and its caption, and draws; it never computes.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from replication.provenance import PACKAGE, code
+from replication.provenance import code
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,3 @@ def suffixes(exhibit: Exhibit) -> tuple[str, ...]:
 def sources(exhibit: Exhibit) -> list[str]:
     """Source files that the picture depends on."""
     return sorted({*code(exhibit.module), *code("replication.exhibits.draw")})
-
-
-def written(*parts: str) -> str:
-    """A file that people wrote, such as `paper/captions/tradeoff.md`, relative to the working directory."""
-    return os.path.relpath(PACKAGE.parent.joinpath(*parts))

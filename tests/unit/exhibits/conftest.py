@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from replication.config import resolve
-from replication.exhibits import EXHIBITS, written
+from replication.exhibits import EXHIBITS
 from replication.exhibits.draw import draw
 from replication.progress import Progress
+from replication.provenance import written
 from replication.studies import STUDIES
 from tests.planted import plant, raw
 

@@ -11,9 +11,10 @@ from PIL import Image
 
 from replication.artifacts import ArtifactError
 from replication.config import resolve
-from replication.exhibits import EXHIBITS, suffixes, written
+from replication.exhibits import EXHIBITS, suffixes
 from replication.exhibits.study import Study, fill, published
 from replication.progress import Progress
+from replication.provenance import written
 from replication.studies import STUDIES
 from tests.planted import plant, raw
 
