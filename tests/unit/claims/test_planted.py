@@ -9,6 +9,7 @@ from replication import artifacts, cli
 from replication.claims import inputs, ledger, statements
 from replication.config import resolve
 from replication.progress import Progress
+from replication.provenance import written
 from replication.studies import STUDIES
 from tests.planted import plant, raw
 
@@ -27,7 +28,7 @@ def judged(tmp_path_factory):
     artifacts.write_json(corpus, artifacts.read_json(corpus) | {"source": "installed", "documents": 3, "bytes": 5})
     assert cli.main([
         "ledger", "judge", "--settings", settings, "--log", str(layout.log("claims.log")), "--claims", str(CLAIMS),
-        "--explanations", inputs.written("paper", "report", "explanations.csv"), "--numbers", *map(str, inputs.numbers(layout)), "--corpus", str(corpus),
+        "--explanations", written("paper", "report", "explanations.csv"), "--numbers", *map(str, inputs.numbers(layout)), "--corpus", str(corpus),
         "--evaluation", str(layout.features("A/1") / artifacts.EVALUATION), "--reference", "--out", str(layout.claims())]) == 0
     return layout, settings, {row["id"]: row for row in ledger.read(layout.claims())}
 
