@@ -49,7 +49,9 @@ def load(folder: Path, identity: str, device: str = "cpu") -> Checkpoint | None:
     if found.get("identity") != identity:
         raise ArtifactError(
             f"{path} was written with other settings or from other inputs; delete {folder} to train from the start, or restore the settings to resume")
-    return Checkpoint(step=int(found["step"]), tensors=read_tensors(path, device), rows=json.loads(found["rows"]))
+    # copies, because tensors read from a file lie at any address, and the order of sums in a product depends on alignment
+    tensors = {name: tensor.clone() for name, tensor in read_tensors(path, device).items()}
+    return Checkpoint(step=int(found["step"]), tensors=tensors, rows=json.loads(found["rows"]))
 
 
 def clear(folder: Path) -> None:
