@@ -12,7 +12,6 @@ from replication.studies import STUDIES
 
 PROJECT = PACKAGE.parent
 DRAWN = {"figure": ".png", "table": ".md"}
-__all__ = ["PROJECT", "captions", "exhibits", "numbers", "reference"]
 
 
 def reference(run: str) -> list[str]:

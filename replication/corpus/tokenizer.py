@@ -21,7 +21,6 @@ from replication.provenance import Stopwatch
 END = "<|endoftext|>"
 # How other families of tokenizers call the end of a text, in the order in which they are looked for.
 ENDS = (END, "</s>", "<eos>", "<|end_of_text|>")
-META = "tokenizer.meta.json"
 
 
 def make(*, documents: Path, settings: Settings, out: Path, progress: Progress) -> None:
@@ -37,7 +36,7 @@ def make(*, documents: Path, settings: Settings, out: Path, progress: Progress) 
         tokenizer.save(str(temporary))
     progress.say(f"{tokenizer.get_vocab_size():,} tokens")
     artifacts.write_meta(out, stage="corpus tokenizer", settings=settings, files={"tokenizer": path}, inputs={"documents": documents},
-                         stopwatch=stopwatch, name=META, d_vocab=tokenizer.get_vocab_size())
+                         stopwatch=stopwatch, name=artifacts.TOKENIZER_META, d_vocab=tokenizer.get_vocab_size())
 
 
 def train(texts: Iterable[str], d_vocab: int) -> Tokenizer:

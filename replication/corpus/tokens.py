@@ -14,7 +14,6 @@ from replication import artifacts
 from replication.config import Settings, UserError
 from replication.corpus import shards
 from replication.corpus.table import read
-from replication.corpus.tokenizer import META as TOKENIZER_META
 from replication.corpus.tokenizer import end_of_text, load
 from replication.progress import Progress
 from replication.provenance import Stopwatch
@@ -22,7 +21,6 @@ from replication.provenance import Stopwatch
 if TYPE_CHECKING:
     from datasets import Dataset
 
-META = "tokens.meta.json"
 SPLITS = {"train": artifacts.TRAIN_TOKENS, "held_out": artifacts.HELD_OUT_TOKENS}
 # Encoded at a time, so that memory stays small: the library keeps some 100 bytes for each token of a batch.
 BATCH_CHARACTERS = 2_000_000
@@ -34,7 +32,7 @@ def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, 
     Raises UserError when the training text does not fill one context.
     """
     stopwatch = Stopwatch()
-    artifacts.check(tokenizer.parent, tokenizer.name, name=TOKENIZER_META)
+    artifacts.check(tokenizer.parent, tokenizer.name, name=artifacts.TOKENIZER_META)
     encoder = load(tokenizer)
     total = artifacts.read_json(documents.parent / artifacts.CORPUS)["bytes"]
     files = {}
@@ -55,7 +53,7 @@ def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, 
         files[split] = out / name
         shards.write_tokens(files[split], tokens)
     artifacts.write_meta(out, stage="corpus tokens", settings=settings, files=files, inputs={"documents": documents, "tokenizer": tokenizer},
-                         stopwatch=stopwatch, name=META, n_ctx=n_ctx)
+                         stopwatch=stopwatch, name=artifacts.TOKENS_META, n_ctx=n_ctx)
 
 
 def encoded(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[Int[np.ndarray, " token"], int]]:
@@ -100,7 +98,7 @@ def as_dataset(folder: Path, split: str) -> "Dataset":
 
     if split not in SPLITS:
         raise UserError(f"split is {split!r}, but must be one of {', '.join(SPLITS)}")
-    artifacts.check(folder, SPLITS[split], name=META)
+    artifacts.check(folder, SPLITS[split], name=artifacts.TOKENS_META)
     tokens = shards.read_tokens(folder / SPLITS[split])
     column = pa.FixedSizeListArray.from_arrays(pa.array(tokens.flatten().numpy()), tokens.shape[1])
     return datasets.Dataset(pa.table({"tokens": column}))

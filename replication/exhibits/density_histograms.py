@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from replication.config import model_of
 from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
@@ -49,7 +50,7 @@ def in_order(data: pd.DataFrame, home: str) -> list[str]:
     """The main model first; in it the sizes of the paper, then other settings by l1."""
     def place(row: Any) -> tuple[object, ...]:
         model, _, short = row.group.partition("/")
-        return model != home.partition("/")[0], not short.isdigit(), row.l1, row.d_sae, row.group
+        return model != model_of(home), not short.isdigit(), row.l1, row.d_sae, row.group
 
     return list(dict.fromkeys(row.group for row in sorted(data.itertuples(), key=place)))
 

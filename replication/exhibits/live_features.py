@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from replication.config import model_of
 from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
@@ -20,7 +21,7 @@ def draw(study: Study) -> Drawing:
     figure = style.figure(1.15 + 0.3 * len(means))
     bars, growth = figure.subplots(1, 2, width_ratios=[2.1, 1])
     shares(bars, means)
-    sizes(growth, data, study.main.partition("/")[0])
+    sizes(growth, data, model_of(study.main))
     figure.legend(*bars.get_legend_handles_labels(), loc="outside upper left", ncols=3, columnspacing=1.6, handlelength=1.8)
     rule = ", ".join(dict.fromkeys(data["ultralow_rule"]))
     tokens = style.count(data["tokens"].iloc[0])

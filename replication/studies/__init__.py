@@ -10,8 +10,8 @@ from pathlib import Path
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import Config, Settings
-from replication.studies.replicates import alike, groups, model_of, sibling
+from replication.config import Config, Settings, model_of
+from replication.studies.replicates import alike, groups, sibling
 
 Select = Callable[[Config], list[str]]
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from replication.artifacts import Layout
-from replication.config import Settings
+from replication.config import Settings, model_of
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.intervals import Arm, arm_of, estimate
-from replication.studies.replicates import base, groups, lacking, ladder, model_of
+from replication.studies.replicates import base, groups, lacking, ladder
 from replication.studies.tables import Number, Reader, number, write
 
 PARTS = ("dead", "ultralow", "other")

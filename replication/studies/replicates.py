@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from replication.config import Sae
+from replication.config import Sae, model_of
 
 SUFFIX = re.compile(r"-r[1-9]\d*$")
 
@@ -21,11 +21,6 @@ def groups(dictionaries: Mapping[str, Sae]) -> dict[str, list[str]]:
     for name in dictionaries:
         found.setdefault(base(name, dictionaries), []).append(name)
     return found
-
-
-def model_of(name: str) -> str:
-    """The model of a dictionary: `A` of `A/1`."""
-    return name.partition("/")[0]
 
 
 def sibling(main: str, short: str) -> str:

@@ -12,11 +12,11 @@ import pandas as pd
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import Settings, UserError
+from replication.config import Settings, UserError, model_of
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.intervals import Arm, arm_of, estimate
-from replication.studies.replicates import groups, model_of
+from replication.studies.replicates import groups
 from replication.studies.tables import Number, Reader, number, write
 
 EDGES = np.linspace(-0.2, 1.0, 31)

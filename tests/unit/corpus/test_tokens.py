@@ -11,7 +11,7 @@ from replication.artifacts import ArtifactError
 from replication.config import Corpus, Settings, UserError
 from replication.corpus import command, shards, tokenizer
 from replication.corpus.documents import collect
-from replication.corpus.tokens import META, as_dataset, batches, contexts, encode, encoded
+from replication.corpus.tokens import as_dataset, batches, contexts, encode, encoded
 from replication.progress import Progress
 
 
@@ -71,9 +71,9 @@ def test_unigrams_count_the_training_contexts(corpus):
     counts = shards.read_counts(corpus / artifacts.UNIGRAMS)
     tokens = shards.read_tokens(corpus / artifacts.TRAIN_TOKENS)
     assert counts.dtype == torch.int64
-    assert len(counts) == artifacts.read_json(corpus / tokenizer.META)["d_vocab"] == 300
+    assert len(counts) == artifacts.read_json(corpus / artifacts.TOKENIZER_META)["d_vocab"] == 300
     assert counts.tolist() == [int((tokens == token).sum()) for token in range(300)]
-    assert artifacts.check(corpus, name=META)["n_ctx"] == 16
+    assert artifacts.check(corpus, name=artifacts.TOKENS_META)["n_ctx"] == 16
 
 
 def test_the_same_whatever_the_batches(corpus, monkeypatch):
