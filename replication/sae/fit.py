@@ -1,8 +1,7 @@
 """The training of a dictionary, top to bottom (appendix of the paper, autoencoder training).
 
-Each step: loss and gradients of one batch; the part of the decoder gradient parallel to its row is removed; Adam; rows
-of the decoder back to unit norm. At four steps dead features are resampled. Adam and the norm act on every row, also
-of silent features, which still move on momentum.
+Each step: loss and gradients of one batch, then Adam with decoder rows kept at unit norm. At four steps dead features
+are resampled.
 """
 
 import math
@@ -18,11 +17,11 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.randomness import generator
 from replication.sae import resampling
-from replication.sae.dictionary import Dictionary, save, start, unit
+from replication.sae.adam import Adam
+from replication.sae.dictionary import Dictionary, save, start
+from replication.sae.gradients import Gradients
 from replication.sae.median import geometric_median
-from replication.sae.step import Step, gradients, losses
-
-PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec")
+from replication.sae.step import losses
 
 
 def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations: Path, state: Path, out: Path, progress: Progress | None = None) -> None:
@@ -49,7 +48,7 @@ class Training:
     """A dictionary on its way, with everything that a checkpoint holds."""
 
     def __init__(self, settings: Settings, *, identity: str, model: Path, tokens: Path, activations_folder: Path, state: Path, device: torch.device) -> None:
-        assert settings.sae and settings.activations
+        assert settings.sae and settings.activations and settings.compute
         self.sae: Sae = settings.sae
         self.seed, self.identity, self.state, self.device = settings.seed_of("sae"), identity, state, device
         self.steps = self.sae.vectors // self.sae.batch
@@ -57,6 +56,7 @@ class Training:
         self.step, self.rows = 0, list[dict[str, Any]]()
         self.sums = torch.zeros(4, dtype=torch.float64)  # of loss, mse, l1, l0 since the last row
         self.summed = 0
+        self.gradients = Gradients(self.sae.step, threads=settings.compute.threads)
         saved = checkpoint.load(state, identity, str(device))
         if saved is None:
             self.dictionary = start(self.sae, self.stream.d_in, self._median(settings.activations), seed=self.seed)
@@ -65,12 +65,12 @@ class Training:
             self.resampled = torch.zeros(self.sae.d_sae, dtype=torch.int32, device=device)
         else:
             self.step, self.rows, held = saved.step, saved.rows, saved.tensors
-            self.dictionary = Dictionary(W_enc=held["W_enc"].T.contiguous().T, b_enc=held["b_enc"], W_dec=held["W_dec"], b_dec=held["b_dec"])
+            self.dictionary = Dictionary(W_enc=held["W_enc"].T, b_enc=held["b_enc"], W_dec=held["W_dec"], b_dec=held["b_dec"])
             self.start_directions, self.last_fired, self.resampled = held["start"], held["last_fired"], held["resampled"]
-        # Adam sees the encoder as [d_sae, d_in], the way it lies in memory
-        self.leaves = {name: getattr(self.dictionary, name) for name in PARAMETERS} | {"W_enc": self.dictionary.W_enc.T}
-        self.adam = torch.optim.Adam(list(self.leaves.values()), lr=self.sae.lr, betas=(self.sae.beta1, self.sae.beta2), fused=True)
-        self._set_moments(saved.tensors if saved else None)
+        self.adam = Adam(self.dictionary, lr=self.sae.lr, betas=(self.sae.beta1, self.sae.beta2), threads=settings.compute.threads)
+        if saved is not None:
+            self.adam.step = self.step
+            self.adam.moments = {name: (held[f"{name}.first"], held[f"{name}.second"]) for name in self.adam.moments}
 
     def run(self, progress: Progress) -> None:
         """All steps from the current one to the last."""
@@ -79,8 +79,8 @@ class Training:
         batches = self.stream.batches(start=self.step, batch=self.sae.batch, steps=self.steps - self.step)
         for x in batches:
             l1 = self.l1_at(self.step)
-            found = gradients(self.dictionary, x, l1, self.sae.step)
-            self._update(found)
+            found = self.gradients(self.dictionary, x, l1)
+            self.adam.update(found)
             self.step += 1
             self.last_fired.masked_fill_(found.fired > 0, self.step)
             self.sums += torch.stack([found.mse + l1 * found.l1, found.mse, found.l1, found.l0]).double().cpu()
@@ -102,14 +102,6 @@ class Training:
         chunks = self.stream.batches(start=0, batch=self.sae.batch, steps=-(-wanted // self.sae.batch))
         return geometric_median(torch.cat(list(chunks))[:wanted]).float()
 
-    def _update(self, found: Step) -> None:
-        W_dec, gradient = self.dictionary.W_dec, found.W_dec
-        gradient -= (gradient * W_dec).sum(1, keepdim=True) * W_dec
-        for name, leaf in self.leaves.items():
-            leaf.grad = found.W_enc.T if name == "W_enc" else getattr(found, name)
-        self.adam.step()
-        W_dec.copy_(unit(W_dec))
-
     def _resample(self, window: int, l1: float) -> int:
         which = resampling.dead(self.last_fired, self.step, window)
         count = int(which.sum())
@@ -120,7 +112,7 @@ class Training:
             loss = torch.cat([losses(self.dictionary, part, l1) for part in inputs.split(self.sae.batch)])
             chosen = resampling.draw_inputs(loss, count, generator(self.seed, "sae.resampling", self.step))
             resampling.reset(self.dictionary, which, inputs[chosen])
-            resampling.reset_moments(self._moments(), which)
+            resampling.reset_moments(self.adam.moments, which)
             self.start_directions[which] = self.dictionary.W_dec[which]
             self.resampled += which
         return count
@@ -139,20 +131,6 @@ class Training:
     def _checkpoint(self, l1: float, window: int) -> None:
         if self.summed:  # a row closes every checkpoint, so that sums since the last row need not be saved
             self._log(l1, window, 0)
-        moments = {f"{name}.{kind}": moment for name, pair in self._moments().items() for kind, moment in zip(("first", "second"), pair, strict=True)}
+        moments = {f"{name}.{kind}": moment for name, pair in self.adam.moments.items() for kind, moment in zip(("first", "second"), pair, strict=True)}
         checkpoint.save(self.state, self.identity, step=self.step, rows=self.rows, tensors={
-            **self.dictionary.tensors(), **moments, "start": self.start_directions, "last_fired": self.last_fired, "resampled": self.resampled})
-
-    def _moments(self) -> dict[str, tuple[Tensor, Tensor]]:
-        found = {name: (self.adam.state[leaf]["exp_avg"], self.adam.state[leaf]["exp_avg_sq"]) for name, leaf in self.leaves.items()}
-        return found | {"W_enc": (found["W_enc"][0].T, found["W_enc"][1].T)}
-
-    def _set_moments(self, held: dict[str, Tensor] | None) -> None:
-        for name, leaf in self.leaves.items():
-            if held is None:
-                first, second = torch.zeros_like(leaf), torch.zeros_like(leaf)
-            else:
-                first, second = (held[f"{name}.{kind}"] for kind in ("first", "second"))
-                if name == "W_enc":
-                    first, second = first.T.contiguous(), second.T.contiguous()
-            self.adam.state[leaf] = {"step": torch.tensor(float(self.step), device=leaf.device), "exp_avg": first, "exp_avg_sq": second}
+            **self.adam.parameters, **moments, "start": self.start_directions, "last_fired": self.last_fired, "resampled": self.resampled})

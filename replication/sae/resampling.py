@@ -45,9 +45,7 @@ def reset(dictionary: Dictionary, which: Bool[Tensor, "d_sae"], inputs: Float[Te
 
 
 def reset_moments(moments: Mapping[str, tuple[Tensor, Tensor]], which: Bool[Tensor, "d_sae"]) -> None:
-    """Set both Adam moments of every element that `reset` touched to 0, in place. Moments have their parameter's shape."""
-    for moment in moments["W_enc"]:
-        moment[:, which] = 0
-    for name in ("b_enc", "W_dec"):
+    """Set both Adam moments of every element that `reset` touched to 0, in place. A feature is a row, also of W_enc's [d_sae, d_in]."""
+    for name in ("W_enc", "b_enc", "W_dec"):
         for moment in moments[name]:
             moment[which] = 0

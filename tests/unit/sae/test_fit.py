@@ -13,8 +13,8 @@ from replication.config import UserError
 from replication.progress import Progress
 from replication.sae.dictionary import start
 from replication.sae.fit import fit
+from replication.sae.gradients import Gradients
 from replication.sae.median import geometric_median
-from replication.sae.step import gradients
 
 
 def run(settings, world, out, state=None, progress=None):
@@ -112,15 +112,13 @@ def test_l1_warmup_rises_linearly_and_stays(tiny, world, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tiny, world, tmp_path, monkeypatch):
-    from replication.sae import fit as module
+    calls, gradients = [], Gradients.__call__
 
-    calls = []
-
-    def poisoned(dictionary, x, l1, how):
+    def poisoned(self, dictionary, x, l1):
         calls.append(1)
-        return gradients(dictionary, x * (float("nan") if len(calls) > 12 else 1), l1, how)
+        return gradients(self, dictionary, x * (float("nan") if len(calls) > 12 else 1), l1)
 
-    monkeypatch.setattr(module, "gradients", poisoned)
+    monkeypatch.setattr(Gradients, "__call__", poisoned)
     with pytest.raises(UserError, match="the loss is not finite between steps 11 and 14; lower sae.lr"):
         run(tiny, world, tmp_path / "sae")
     held = read_tensors(tmp_path / "sae-state" / "checkpoint.safetensors")

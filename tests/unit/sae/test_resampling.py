@@ -62,10 +62,10 @@ def test_4_5_decoder_encoder_and_bias(dictionary):
 
 def test_6_adams_moments_of_touched_elements_are_zero_and_others_stay():
     which = torch.tensor([False, True, False])
-    moments = {"W_enc": (torch.ones(2, 3), torch.ones(2, 3)), "b_enc": (torch.ones(3), torch.ones(3)), "W_dec": (torch.ones(3, 2), torch.ones(3, 2)), "b_dec": (torch.ones(2), torch.ones(2))}
+    moments = {"W_enc": (torch.ones(3, 2), torch.ones(3, 2)), "b_enc": (torch.ones(3), torch.ones(3)), "W_dec": (torch.ones(3, 2), torch.ones(3, 2)), "b_dec": (torch.ones(2), torch.ones(2))}
     resampling.reset_moments(moments, which)
     for first_or_second in (0, 1):
-        assert moments["W_enc"][first_or_second].tolist() == [[1, 0, 1], [1, 0, 1]]
+        assert moments["W_enc"][first_or_second].tolist() == [[1, 1], [0, 0], [1, 1]]
         assert moments["b_enc"][first_or_second].tolist() == [1, 0, 1]
         assert moments["W_dec"][first_or_second].tolist() == [[1, 1], [0, 0], [1, 1]]
         assert moments["b_dec"][first_or_second].tolist() == [1, 1]

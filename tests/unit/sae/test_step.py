@@ -1,4 +1,4 @@
-"""The step's gradients, both ways of computing them, against autograd in float64 and against a case solved by hand."""
+"""Gradients, both ways of computing them, against autograd in float64 and against a case solved by hand."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replication.sae.dictionary import Dictionary, unit
-from replication.sae.step import gradients, losses
+from replication.sae.gradients import Gradients
+from replication.sae.step import dense, losses
 
 PARAMETERS = ("W_enc", "b_enc", "W_dec", "b_dec")
 
@@ -26,29 +27,39 @@ def by_autograd(dictionary, x, l1):
     return mse, l1_norm, (f > 0).sum(1).double().mean(), {name: leaf.grad for name, leaf in leaves.items()}
 
 
+def in_float32(dictionary):
+    held = {name: tensor.float() for name, tensor in dictionary.tensors().items()}
+    return Dictionary(**held | {"W_enc": held["W_enc"].T.contiguous().T})
+
+
 @pytest.mark.parametrize("how", ["dense", "sparse", "auto"])
-@given(batch=st.integers(1, 17), d_in=st.integers(1, 9), d_sae=st.integers(1, 23), bias=st.sampled_from([-100.0, -2.0, 0.0, 2.0, 100.0]), seed=st.integers(0, 5))
-@settings(max_examples=40, deadline=None)
+@given(batch=st.integers(1, 150), d_in=st.integers(1, 40), d_sae=st.integers(1, 90), bias=st.sampled_from([-100.0, -5.0, -2.0, 0.0, 2.0, 100.0]), seed=st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
 def test_gradients_equal_autograd_at_every_density(how, batch, d_in, d_sae, bias, seed):
     dictionary, normal = random_dictionary(d_in, d_sae, bias, seed)
-    x = normal(batch, d_in)
-    mse, l1_norm, l0, expected = by_autograd(dictionary, x, 0.3)
-    found = gradients(dictionary, x, 0.3, how)
-    torch.testing.assert_close(found.mse, mse.detach())
-    torch.testing.assert_close(found.l1, l1_norm.detach())
+    x = normal(batch, d_in).float()
+    dictionary = in_float32(dictionary)
+    exact = Dictionary(**{name: tensor.double() for name, tensor in dictionary.tensors().items()})
+    mse, l1_norm, l0, expected = by_autograd(exact, x.double(), 0.3)
+    found = Gradients(how)(dictionary, x, 0.3)
+    torch.testing.assert_close(found.mse.double(), mse.detach(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.l1.double(), l1_norm.detach(), rtol=1e-5, atol=1e-6)
     assert float(found.l0) == pytest.approx(float(l0))
     for name in PARAMETERS:
-        torch.testing.assert_close(getattr(found, name), expected[name], rtol=1e-9, atol=1e-11)
-    assert torch.equal(found.fired, (dictionary.encode(x) > 0).sum(0))
+        scale = float(expected[name].abs().max()) + 1e-3
+        torch.testing.assert_close(getattr(found, name).double() / scale, expected[name] / scale, rtol=1e-5, atol=2e-6)
+    assert torch.equal(found.fired, (exact.encode(x.double()) > 0).sum(0))
 
 
-def test_both_ways_agree_in_float32_at_a_realistic_size():
-    dictionary, normal = random_dictionary(32, 256, -8.0, dtype=torch.float32)
-    x = normal(512, 32)
-    dense, sparse = gradients(dictionary, x, 0.003, "dense"), gradients(dictionary, x, 0.003, "sparse")
-    assert 0 < float(dense.l0) < 100
-    for name in PARAMETERS:
-        torch.testing.assert_close(getattr(sparse, name), getattr(dense, name), rtol=1e-4, atol=1e-6)
+def test_duplicated_features_share_a_gradient():
+    dictionary, normal = random_dictionary(16, 40, -3.0, dtype=torch.float32)
+    for tensor in (dictionary.W_enc.T, dictionary.b_enc, dictionary.W_dec):
+        tensor[20:] = tensor[:20]
+    dictionary, x = in_float32(dictionary), normal(128, 16)
+    found = Gradients("sparse")(dictionary, x, 0.01)
+    assert int(found.fired.sum()) > 100
+    assert torch.equal(found.W_enc[:, 20:], found.W_enc[:, :20]) and torch.equal(found.W_dec[20:], found.W_dec[:20])
+    torch.testing.assert_close(found.W_dec, dense(dictionary, x, 0.01).W_dec, rtol=1e-4, atol=1e-6)
 
 
 def test_a_case_solved_by_hand():
@@ -57,7 +68,7 @@ def test_a_case_solved_by_hand():
                             W_dec=torch.tensor([[1.0, 0.0], [0.0, 1.0]]), b_dec=torch.tensor([0.0, 1.0]))
     x = torch.tensor([[3.0, 1.0]])
     for how in ("dense", "sparse"):
-        found = gradients(dictionary, x, 0.5, how)
+        found = Gradients(how)(in_float32(dictionary), x, 0.5)
         assert float(found.mse) == 2.0 and float(found.l1) == 5.0 and float(found.l0) == 1.0
         assert found.W_dec.tolist() == [[10.0, 0.0], [0.0, 0.0]]  # f * 2 * residual / 2
         assert found.b_enc.tolist() == [2.5, 0.0]  # 2 * residual / 2 + l1
@@ -70,5 +81,5 @@ def test_a_silent_feature_has_no_gradient():
     dictionary, normal = random_dictionary(8, 12, 0.0)
     dictionary.b_enc[3] = -1e6
     for how in ("dense", "sparse"):
-        found = gradients(dictionary, normal(64, 8), 0.1, how)
+        found = Gradients(how)(in_float32(dictionary), normal(64, 8).float(), 0.1)
         assert found.fired[3] == 0 and not found.W_dec[3].any() and not found.W_enc[:, 3].any() and found.b_enc[3] == 0
