@@ -3,9 +3,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH := .venv-bench
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --workflow-profile profiles/local
 
-.PHONY: all laptop smoke full test lint readme
+.PHONY: all laptop smoke full test lint readme bench
 
 all: laptop
 
@@ -21,6 +22,10 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 
+# Times a training step beside SAELens and dictionary_learning: see bench/README.md. QUICK=1 for two minutes, ROUNDS=5 for so many rounds.
+bench: $(BENCH)/.ready
+	$(BENCH)/bin/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_OPTIONS)
+
 # Fills the blocks of README.md that are made: what the last laptop run found, the graph of rules, the departures.
 readme: $(READY)
 	mkdir -p results/readme
@@ -35,4 +40,11 @@ $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# The peers have an environment of their own, so that nothing of theirs can change a number of ours.
+$(BENCH)/.ready: requirements.lock bench/requirements.lock
+	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --requirement requirements.lock
+	$(BENCH)/bin/python -m pip install --quiet --no-deps --requirement bench/requirements.lock
 	touch $@

@@ -35,6 +35,7 @@ EXHIBITS: Mapping[str, Exhibit] = {exhibit.id: exhibit for exhibit in (
     _figure("tradeoff", "Appendices", "Sparsity against loss recovered"),
     _figure("neuron_basis", "Appendices", "Features in the neuron basis"),
     _figure("training_curves", "Appendices", "Training curves"),
+    _figure("cost_scaling", "Beyond the paper", "What a training step costs"),
 )}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Config, Settings, model_of
+from replication.provenance import written
 from replication.studies.replicates import alike, groups, sibling
 
 Select = Callable[[Config], list[str]]
@@ -64,7 +65,8 @@ def none(config: Config) -> list[str]:
 class Study:
     """One study: its module, the dictionaries of which it reads files, and the kinds of files that it reads of each.
 
-    With `matches` it reads the table of best matches too, which also depends on the dictionaries `beside`.
+    With `matches` it reads the table of best matches too, which also depends on the dictionaries `beside`. `written` is a
+    file of the project that it reads.
     """
 
     id: str
@@ -73,11 +75,13 @@ class Study:
     reads: tuple[str, ...]
     matches: bool = False
     beside: Select = none
+    written: tuple[str, ...] = ()
 
     def inputs(self, config: Config, layout: Layout) -> list[Path]:
         """Every file that the study reads."""
         files = [FILES[kind](layout, name) for name in self.dictionaries(config) for kind in self.reads]
-        return [layout.corpus() / artifacts.CORPUS, *([layout.evaluation() / artifacts.MATCHES] if self.matches else []), *files]
+        return [layout.corpus() / artifacts.CORPUS, *([layout.evaluation() / artifacts.MATCHES] if self.matches else []), *files,
+                *([Path(written(*self.written))] if self.written else [])]
 
     def settings(self, config: Config) -> Settings:
         """The slice of the config that its numbers depend on; its hash is printed on the exhibit."""
@@ -96,4 +100,5 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("tradeoff", "replication.studies.tradeoff", sizes_and_l1, ("losses",)),
     Study("neuron_basis", "replication.studies.neuron_basis", main, ("features", "weights")),
     Study("training_curves", "replication.studies.training_curves", of_the_main_model, ("log",)),
+    Study("cost_scaling", "replication.studies.cost_scaling", none, (), written=("results", "bench", "scaling.csv")),
 )}

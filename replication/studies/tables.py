@@ -17,7 +17,7 @@ from replication import artifacts
 from replication.artifacts import ArtifactError, Layout
 from replication.config import Settings, UserError
 from replication.features.matrix import EvaluationMatrix
-from replication.provenance import Stopwatch
+from replication.provenance import Stopwatch, written
 from replication.studies.intervals import Estimate
 
 
@@ -84,6 +84,11 @@ class Reader:
         """What the text was."""
         found: dict[str, Any] = artifacts.read_json(self._checked(self.layout.corpus(), artifacts.CORPUS))
         return found
+
+    def written(self, *parts: str) -> Path:
+        """A file of the project, such as `results/bench/scaling.csv`."""
+        self.inputs["/".join(parts)] = path = Path(written(*parts))
+        return path
 
     def _checked(self, folder: Path, file: str, meta: str = artifacts.META) -> Path:
         artifacts.check(folder, file, name=meta)

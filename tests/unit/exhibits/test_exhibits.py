@@ -96,7 +96,7 @@ def test_the_registry_is_consistent():
         assert exhibit.id == name
         assert exhibit.study in STUDIES
         assert importlib.util.find_spec(exhibit.module)
-        assert exhibit.section in ("Problem setup", "Detailed investigations", "Global analysis", "Phenomenology", "Appendices")
+        assert exhibit.section in ("Problem setup", "Detailed investigations", "Global analysis", "Phenomenology", "Appendices", "Beyond the paper")
 
 
 def test_drawing_never_imports_torch_and_the_registry_nothing_heavy():

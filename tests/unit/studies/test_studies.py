@@ -21,6 +21,7 @@ KEYS = {
     "training_curves": {"spike_at_resampling", "l0_final", "dead_final"},
     "universality_histogram": {"feature_median", "neuron_median", "feature_to_own_neuron_median", "features_minus_neurons",
                                "features_minus_own_neurons"},
+    "cost_scaling": {"step_products", "largest_products", "growth"},
     "neuron_basis": {"share_one_neuron", "share_two_to_ten", "share_dense", "cosine_median", "lower_encoder_cosine",
                      "lower_decoder_cosine", "kurtosis_median", "top_weight_median", "above_half"},
 }
@@ -95,9 +96,9 @@ def test_settings_are_the_slice_that_a_study_depends_on(config):
 
 def test_inputs_are_what_a_study_reads(config, run, compute):
     for name, study in STUDIES.items():
-        declared = {path.relative_to(run.root).as_posix() for path in study.inputs(config, run)}
+        declared = {path.resolve() for path in study.inputs(config, run)}
         compute(name)
-        read_ = {(run.study(name) / entry["path"]).resolve().relative_to(run.root.resolve()).as_posix()
+        read_ = {(run.study(name) / entry["path"]).resolve()
                  for entry in json.loads((run.study(name) / "meta.json").read_text())["inputs"].values()}
         assert read_ == declared
 
