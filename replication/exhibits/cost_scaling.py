@@ -25,14 +25,16 @@ def draw(study: Study) -> Drawing:
     rows = figure.subplots(len(devices), 2, squeeze=False, sharey="row")
     for device, (sizes, densities) in zip(devices, rows, strict=True):
         found = data[data["device"] == device]
-        lines(sizes, found[found["sweep"] == "features"], "d_sae")
-        lines(densities, found[found["sweep"] == "l0"], "l0")
-        sizes.set(title=f"L0 {found.loc[found['sweep'] == 'features', 'l0_nominal'].max():.0f}", xlabel="features", ylabel=f"seconds a step ({'GPU' if device == 'cuda' else 'CPU'})", xscale="log", yscale="log")
-        densities.set(title=f"{style.count(found.loc[found['sweep'] == 'l0', 'd_sae'].max())} features", xlabel="L0: active features per vector", xscale="log")
+        over_sizes, over_l0 = (found[found["sweep"] == sweep] for sweep in ("features", "l0"))
+        lines(sizes, over_sizes, "d_sae")
+        lines(densities, over_l0, "l0")
+        sizes.set(title=f"L0 {over_sizes['l0_nominal'].max():.0f}", xlabel="features", ylabel=f"seconds a step ({'GPU' if device == 'cuda' else 'CPU'})",
+                  xscale="log", yscale="log")
+        densities.set(title=f"{style.count(over_l0['d_sae'].max())} features", xlabel="L0: active features per vector", xscale="log")
         style.plain_log(densities.xaxis)
         for axes in (sizes, densities):
             style.grid(axes, "both")
-        at = sorted(found.loc[found["sweep"] == "features", "d_sae"].unique())
+        at = sorted(over_sizes["d_sae"].unique())
         sizes.set_xticks(at, [style.count(size) for size in at], rotation=30)
         sizes.minorticks_off()
     present = [what for what in KINDS if what in set(data["what"])]

@@ -13,7 +13,7 @@ from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Settings
 from replication.progress import Progress
-from replication.provenance import Stopwatch, written
+from replication.provenance import Stopwatch
 from replication.studies import STUDIES
 from replication.studies.tables import Number, Reader, write
 
