@@ -25,6 +25,7 @@ from typing import Any
 
 from replication import artifacts
 from replication.config import Settings, UserError, canonical_json
+from replication.studies import STUDIES
 
 NUMBERS, PROVENANCE = "numbers.csv", "provenance.json"
 COLUMNS = ("number", "unit", "value", "sd", "n", "values", "tolerance", "why")
@@ -114,8 +115,12 @@ def freeze(runs: Sequence[Path], out: Path) -> Reference:
 
 
 def numbers_of(run: Path) -> dict[str, Mapping[str, Any]]:
-    """Every number of a run's studies, by `study.key`. Raises ArtifactError when there is none."""
-    paths = sorted(run.glob(f"studies/*/{artifacts.NUMBERS}"))
+    """Every number of a run's studies, by `study.key`; without those of `make bench`, which tell of the machine and not of the run.
+
+    Raises ArtifactError when there is none.
+    """
+    timed = {name for name, study in STUDIES.items() if study.written}
+    paths = [path for path in sorted(run.glob(f"studies/*/{artifacts.NUMBERS}")) if path.parent.name not in timed]
     if not paths:
         raise artifacts.ArtifactError(f"{run} holds no studies; `snakemake --cores all` makes them")
     return {f"{path.parent.name}.{key}": number for path in paths for key, number in artifacts.read_json(path)["numbers"].items()}

@@ -115,3 +115,10 @@ def test_broken_references_are_refused(make, tmp_path):
         reference.read(tmp_path / "nowhere")
     with pytest.raises(UserError, match="at least one finished run"):
         freeze([], tmp_path / "frozen")
+
+
+def test_seconds_of_a_machine_are_not_part_of_a_reference(make):
+    run = make("timed")
+    (run / "studies" / "cost_scaling").mkdir()
+    (run / "studies" / "cost_scaling" / "numbers.json").write_text('{"numbers": {"step_products": {"value": 0.8}}}')
+    assert "live_features.dead" in numbers_of(run) and not any(name.startswith("cost_scaling") for name in numbers_of(run))
