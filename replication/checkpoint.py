@@ -55,7 +55,8 @@ def load(folder: Path, identity: str, device: str = "cpu") -> Checkpoint | None:
 
 
 def clear(folder: Path) -> None:
-    """Remove the checkpoint of a training that has ended."""
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    """Remove the checkpoint of a training that has ended, and what was left of any that was killed while it wrote one."""
+    for path in [folder / CHECKPOINT, *folder.glob(f".{Path(CHECKPOINT).stem}-*")]:
+        path.unlink(missing_ok=True)
     if folder.is_dir() and not any(folder.iterdir()):
         folder.rmdir()

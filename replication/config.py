@@ -68,7 +68,7 @@ class Model:
     beta1: float = setting("Adam's first decay.", default=0.9, within=(0.0, 0.9999))
     beta2: float = setting("Adam's second decay.", default=0.99, within=(0.0, 0.99999))
     grad_clip: float = setting("Largest norm of the whole gradient (ours); 0 does not clip.", default=1.0, within=ZERO_OR_MORE)
-    head_chunk: int = setting("Tokens whose logits exist at one time.", default=512, within=(1, None))
+    head_chunk: int = setting("Tokens whose logits exist at one time.", default=256, within=(1, None))
     validation_contexts: int = setting("Held-out contexts of the validation loss.", default=512, within=(1, None))
     validate_every: int = setting("Steps between validations.", default=200, within=(1, None))
     checkpoint_every: int = setting("Steps between checkpoints.", default=500, within=(1, None))

@@ -10,6 +10,7 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 
 MEASURED_WHEN_STREAMED = 1  # blocks; a stream's vectors are measured on its first block only
+MEASURED_AT_ONCE = 8_192  # vectors made float32 at one time: few enough for a CPU's cache
 
 
 def harvest(*, settings: Settings, model: Path, tokens: Path, out: Path, progress: Progress | None = None) -> None:
@@ -32,7 +33,7 @@ def harvest(*, settings: Settings, model: Path, tokens: Path, out: Path, progres
     measured = source.plan.blocks if stored else MEASURED_WHEN_STREAMED
     for block in range(measured):
         vectors = source(block)
-        for part in vectors.split(65_536):
+        for part in vectors.split(MEASURED_AT_ONCE):
             norms = part.float().norm(dim=1).double()
             norm += norms.sum().item()
             squares += norms.square().sum().item()

@@ -1,5 +1,6 @@
 """Batches of shuffled vectors: blocks from disk, or recomputed from tokens as training asks for them."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,14 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from replication import artifacts
+from replication.activations.ahead import in_order
 from replication.activations.plan import Plan, plan
 from replication.config import Settings, UserError
 from replication.corpus.shards import read_tokens
 from replication.model.store import load
 from replication.model.transformer import Transformer
 
-FORWARD_TOKENS = {"cpu": 8_192, "cuda": 262_144}  # tokens of one forward pass: small keeps a CPU's cache warm, large fills a GPU
+FORWARD_TOKENS = {"cpu": 2_048, "cuda": 262_144}  # tokens of one forward pass: small keeps a CPU's cache warm, large fills a GPU
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
 
 
@@ -29,25 +31,35 @@ class Blocks(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """The vectors of one model and site in their fixed random order."""
+    """The vectors of one model and site in their fixed random order.
+
+    `ahead` says whether the next block is made while the current one is used; the batches are the same.
+    """
 
     d_in: int
     block: int
     blocks: int
     read: Blocks
     device: torch.device
+    ahead: bool
 
     def batches(self, *, start: int, batch: int, steps: int) -> Iterator[Float[Tensor, "batch d_in"]]:
         """`steps` batches in float32 from step `start` on. Raises UserError past the end: no vector is seen twice."""
         asked, held = (start + steps) * batch, self.block * self.blocks
         if asked > held:
             raise UserError(f"{asked} vectors are asked for, but the activations hold {held}, and none is seen twice; raise activations.vectors")
-        per_block, current, vectors = self.block // batch, -1, torch.empty(0)
-        for step in range(start, start + steps):
-            block, place = divmod(step, per_block)
-            if block != current:
-                current, vectors = block, self.read(block)
-            yield vectors[place * batch : (place + 1) * batch].to(self.device, torch.float32)
+        per_block, end = self.block // batch, start + steps
+        numbers = range(start // per_block, -(-end // per_block) if steps else 0)
+        with contextlib.closing(in_order(self._on_device, numbers, device=self.device, ahead=self.ahead)) as made:
+            for number in numbers:
+                vectors = next(made)
+                for step in range(max(start, number * per_block), min(end, (number + 1) * per_block)):
+                    place = step % per_block
+                    yield vectors[place * batch : (place + 1) * batch].float()
+                del vectors  # before the next is asked for, so that there are two blocks at most
+
+    def _on_device(self, block: int) -> Float[Tensor, "block d_in"]:
+        return self.read(block).to(self.device)
 
 
 @dataclass(frozen=True)
@@ -82,12 +94,13 @@ class Recomputed:
         out: Tensor | None = None
         done = 0
         for some, where in zip(contexts.split(at_once), positions.split(at_once), strict=True):
-            vectors = self.transformer.read(self.tokens[some].to(self.device), self.site)
-            picked = vectors.gather(1, where.to(self.device)[:, :, None].expand(-1, -1, vectors.shape[-1])).flatten(0, 1)
+            mid = self.transformer.resid_mid(self.tokens[some].to(self.device))
+            picked = mid.gather(1, where.to(self.device)[:, :, None].expand(-1, -1, mid.shape[-1])).flatten(0, 1)
+            vectors = self.transformer.read_from(picked, self.site)  # the MLP sees the sampled positions only
             if out is None:
-                out = torch.empty(self.plan.block, picked.shape[1], dtype=self.dtype, device=self.device)
-            out[slots[done : done + len(picked)].to(self.device)] = picked.to(self.dtype)
-            done += len(picked)
+                out = torch.empty(self.plan.block, vectors.shape[1], dtype=self.dtype, device=self.device)
+            out.index_copy_(0, slots[done : done + len(vectors)].to(self.device), vectors.to(self.dtype))
+            done += len(vectors)
         assert out is not None
         return out
 
@@ -105,5 +118,8 @@ def open_stream(settings: Settings, *, model: Path, tokens: Path, folder: Path, 
     """The stream that a config asks for. Raises ArtifactError when stored activations are missing or broken."""
     artifacts.check(folder, artifacts.STATISTICS)
     statistics = artifacts.read_json(folder / artifacts.STATISTICS)
-    read = Stored(folder) if statistics["storage"] == "stored" else recompute(settings, model_folder=model, tokens=tokens, device=device)
-    return Stream(d_in=statistics["d_in"], block=statistics["block"], blocks=statistics["blocks"], read=read, device=device)
+    stored = statistics["storage"] == "stored"
+    read = Stored(folder) if stored else recompute(settings, model_folder=model, tokens=tokens, device=device)
+    # Not where blocks are recomputed on the CPU: that is work for the same cores, and a job keeps to the threads that it was given.
+    ahead = stored or device.type == "cuda"
+    return Stream(d_in=statistics["d_in"], block=statistics["block"], blocks=statistics["blocks"], read=read, device=device, ahead=ahead)

@@ -16,32 +16,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from replication.features.fired import Pairs, encoder
 from replication.features.losses import batches, context_losses
 from replication.features.matrix import MatrixWriter
 from replication.model.transformer import Transformer
 from replication.sae.dictionary import Dictionary
-
-DENSE = {"cpu": 2**22, "cuda": 2**27}  # activations that exist at one time: 16 MB stay near a CPU's cache
-Pairs = tuple[Int[Tensor, " token"], Int[Tensor, " pair"], Float[Tensor, " pair"]]
-
-
-def fired_pairs(dictionary: Dictionary, x: Float[Tensor, "token d_in"]) -> Pairs:
-    """Fired features of each token as CSR: how many per token, which, and their activations."""
-    counts, features, values = [], [], []
-    d_sae = dictionary.W_enc.shape[1]
-    for part in x.split(max(1, DENSE[x.device.type] // d_sae)):
-        f = dictionary.encode(part)
-        place = _nonzero(f)
-        counts.append(torch.bincount(place // d_sae, minlength=len(part)))
-        features.append(place % d_sae)
-        values.append(f.view(-1)[place])
-    return torch.cat(counts), torch.cat(features), torch.cat(values)
-
-
-def _nonzero(f: Float[Tensor, "token d_sae"]) -> Int[Tensor, " pair"]:
-    if f.is_cuda:
-        return f.view(-1).nonzero().squeeze(1)
-    return torch.from_numpy(np.flatnonzero(f.numpy() > 0))  # numpy scans a mask several times faster than torch
 
 
 def decode(dictionary: Dictionary, pairs: Pairs) -> Float[Tensor, "token d_in"]:
@@ -65,12 +44,14 @@ def measure(
     rows: list[NDArray[np.float64]] = []
     shard: list[Pairs] = []
     done = 0
+    fired = encoder(dictionary)
     for shard_ends, batch in batches(tokens, model, shard_contexts=shard_contexts):
-        vectors = model.read(batch, site)
+        mid = model.resid_mid(batch)
+        vectors = model.read_from(mid, site)
         x = vectors.flatten(0, 1)
-        pairs = fired_pairs(dictionary, x)
+        pairs = fired(x)
         reconstruction = decode(dictionary, pairs)
-        loss = context_losses(model, batch, model.splice(batch, site, reconstruction.view_as(vectors)))
+        loss = context_losses(model, batch, model.splice_into(mid, site, reconstruction.view_as(vectors)))
         counts, _, values = pairs
         owner = torch.repeat_interleave(torch.arange(len(batch), device=x.device), counts.view(len(batch), -1).sum(dim=1))
         l1 = torch.zeros(len(batch), dtype=torch.float64, device=x.device).index_add_(0, owner, values.double())

@@ -37,8 +37,9 @@ def activations(
     shard: list[Tensor] = []
     done = 0
     for shard_ends, batch in batches(tokens, model, shard_contexts=shard_contexts):
-        mlp_act = model.read(batch, "mlp_act")
-        vectors = mlp_act if site == "mlp_act" else model.read(batch, site)
+        mid = model.resid_mid(batch)
+        mlp_act = model.mlp_act(mid)
+        vectors = mlp_act if site == "mlp_act" else model.read_from(mid, site)
         total = total + vectors.double().sum(dim=(0, 1))
         shard.append(mlp_act.flatten(0, 1).cpu())
         if shard_ends:
@@ -64,7 +65,8 @@ def losses(
     done = 0
     for _, batch in batches(tokens, model, shard_contexts=shard_contexts):
         ablated = mean.expand(*batch.shape, len(mean))
-        streams = model.resid_post(batch), model.splice(batch, site, torch.zeros_like(ablated)), model.splice(batch, site, ablated)
+        mid = model.resid_mid(batch)
+        streams = model.read_from(mid, "resid_post"), model.splice_into(mid, site, torch.zeros_like(ablated)), model.splice_into(mid, site, ablated)
         rows.append(torch.stack([context_losses(model, batch, stream) for stream in streams], dim=1).numpy())
         done += len(batch)
         progress(len(tokens) + 2 * done, 3 * len(tokens), "losses")

@@ -12,10 +12,12 @@ gradients while it lies in the cache:
 Source: ours.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -51,7 +53,10 @@ class _MeanLoss(torch.autograd.Function):
         kind = x.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
         with torch.autocast(kind, enabled=False):
-            losses, *gradients = _losses_and_gradients(x, W_U, b_U, targets.long(), chunk, low)
+            if low == x.dtype:
+                losses, *gradients = _losses_and_gradients(x, W_U, b_U, targets.long(), chunk)
+            else:
+                losses, *gradients = _rounded_losses_and_gradients(x, W_U, b_U, targets.long(), chunk, low)
         ctx.save_for_backward(*gradients)
         return losses.mean()
 
@@ -60,24 +65,56 @@ class _MeanLoss(torch.autograd.Function):
         return *(outputs[0] * gradient for gradient in ctx.saved_tensors), None, None
 
 
-def _losses_and_gradients(x: Tensor, W_U: Tensor, b_U: Tensor, targets: Tensor, chunk: int, low: torch.dtype) -> tuple[Tensor, ...]:
-    """Losses of the tokens, and the gradients of their mean: dx, dW_U, db_U. Products are computed in the type `low`."""
+def _losses_and_gradients(x: Tensor, W_U: Tensor, b_U: Tensor, targets: Tensor, chunk: int) -> tuple[Tensor, ...]:
+    """Losses of the tokens, and the gradients of their mean: dx, dW_U, db_U.
+
+    The bias is the row of one more input, which is always 1: so both it and its gradient come out of the two products.
+    """
     losses, probabilities = x.new_empty(len(x)), x.new_empty(min(chunk, len(x)), W_U.shape[1])
-    dW, db, one = torch.zeros_like(W_U), torch.zeros_like(b_U), x.new_ones(())
-    x, W_U = x.to(low), W_U.to(low)
-    dx, dW_part = torch.empty_like(x), torch.empty_like(W_U)
-    logits = probabilities if low == probabilities.dtype else torch.empty_like(probabilities, dtype=low)
+    x_one, W_b = F.pad(x, (0, 1), value=1.0), torch.cat((W_U, b_U[None]))
+    dx, dW_b, one = torch.empty_like(x), torch.zeros_like(W_b), x.new_ones(())
     for rows in _chunks(len(x), chunk):
-        tokens = rows.stop - rows.start
-        torch.addmm(b_U.to(low), x[rows], W_U, out=logits[:tokens])
-        part = probabilities[:tokens].copy_(logits[:tokens]) if logits is not probabilities else probabilities[:tokens]
+        part = torch.mm(x_one[rows], W_b, out=probabilities[: rows.stop - rows.start])
         losses[rows] = _softmax_in_place(part, targets[rows])
-        part.scatter_add_(1, targets[rows, None], -one.expand(tokens, 1))  # p - onehot(target)
-        db += part.sum(0)
-        dlogit = part if logits is probabilities else logits[:tokens].copy_(part)
-        dW += torch.mm(x[rows].T, dlogit, out=dW_part)
-        torch.mm(dlogit, W_U.T, out=dx[rows])
+        part.scatter_add_(1, targets[rows, None], -one.expand(len(part), 1))  # p - onehot(target)
+        dW_b.addmm_(x_one[rows].T, part)
+        torch.mm(part, W_U.T, out=dx[rows])
+    dW_b.div_(len(x))
+    return losses, dx.div_(len(x)), dW_b[:-1], dW_b[-1]
+
+
+def _rounded_losses_and_gradients(x: Tensor, W_U: Tensor, b_U: Tensor, targets: Tensor, chunk: int, low: torch.dtype) -> tuple[Tensor, ...]:
+    """As above, with products in the type `low`; what lies between them is float32.
+
+    On a GPU the products are fast and memory is slow, so the pass between them is compiled into kernels that keep the
+    float32 numbers in registers: a logit is written and read in the type `low` only.
+    """
+    between = _compiled_between() if x.is_cuda else _between
+    losses, dW, db = x.new_empty(len(x)), torch.zeros_like(W_U), torch.zeros_like(b_U)
+    x, W_U = x.to(low), W_U.to(low)
+    dx, logits = torch.empty_like(x), x.new_empty(min(chunk, len(x)), W_U.shape[1])
+    for rows in _chunks(len(x), chunk):
+        part = torch.mm(x[rows], W_U, out=logits[: rows.stop - rows.start])
+        losses[rows], db_part = between(part, b_U, targets[rows])
+        db += db_part
+        dW += torch.mm(x[rows].T, part)
+        torch.mm(part, W_U.T, out=dx[rows])
     return losses, dx.to(losses.dtype).div_(len(x)), dW.div_(len(x)), db.div_(len(x))
+
+
+def _between(logits: Tensor, b_U: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits without their bias become p - onehot(target), in place and in their type; returns the losses and its sum over tokens."""
+    full = logits.to(b_U.dtype) + b_U
+    logsumexp = torch.logsumexp(full, 1, keepdim=True)
+    aimed = torch.arange(full.shape[1], device=full.device) == targets[:, None]
+    logits.copy_((full - logsumexp).exp() - aimed.to(full.dtype))
+    return (logsumexp - full.gather(1, targets[:, None])).squeeze(1), logits.sum(0, dtype=b_U.dtype)
+
+
+@functools.cache
+def _compiled_between() -> Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]:
+    compiled: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]] = torch.compile(_between, dynamic=False)
+    return compiled
 
 
 def _softmax_in_place(logits: Tensor, targets: Tensor) -> Tensor:

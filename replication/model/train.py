@@ -2,6 +2,10 @@
 
 Each step: the loss of a batch of contexts and its gradient; the gradient's norm cut to `grad_clip`; Adam at the scheduled
 rate. No context is seen twice. Weights, moments and sums are float32; on a GPU the products are bfloat16.
+
+On a GPU the program queues steps faster than they are done, and reading a number would make it wait until the queue is
+empty. So there the loss and the norm are read `UNREAD` steps at a time, and before each validation and checkpoint: a loss
+that is not finite is found that much later, but before a checkpoint is written, and by the number of its step.
 """
 
 import math
@@ -24,6 +28,7 @@ from replication.provenance import Stopwatch
 from replication.randomness import generator
 
 ROWS = 4000  # of the log, beside those with a validation loss; a longer training logs every so many steps
+UNREAD = 64  # steps whose loss and norm wait on a GPU to be read
 
 
 def train(*, settings: Settings, tokens: Path, held_out: Path, unigrams: Path, state: Path, out: Path, progress: Progress | None = None) -> None:
@@ -66,6 +71,9 @@ class Training:
         self.model = Transformer(Architecture.of(self.settings, d_vocab)).initialise(seed).to(device)
         self.adam = torch.optim.Adam(self.model.parameters(), lr=self.settings.lr, betas=(self.settings.beta1, self.settings.beta2), fused=True)
         self.step, self.rows = 0, list[dict[str, Any]]()
+        self.unread = list[tuple[float, Float[Tensor, "2"]]]()  # rate, and loss and norm, of each step since the last that was read
+        self.read_at_once = device.type == "cpu"  # whether reading a number costs nothing
+        self.normalised = torch.compile(self._normalised) if device.type == "cuda" else self._normalised
         saved = checkpoint.load(state, identity, str(device))
         if saved is not None:
             self.step, self.rows = saved.step, saved.rows
@@ -73,44 +81,64 @@ class Training:
 
     def run(self, progress: Progress) -> None:
         """All steps from the current one to the last."""
-        batch, parameters = self.settings.batch, list(self.model.parameters())
-        every = -(-self.steps // ROWS)
+        parameters = list(self.model.parameters())
         while self.step < self.steps:
             rate = learning_rate(self.settings, self.step, self.steps)
-            contexts = self.windows[self.order[self.step * batch : (self.step + 1) * batch]].to(self.device, non_blocking=True)
-            loss = self._loss(contexts)
+            loss = self._loss(self._contexts())
             loss.backward()
             norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
-            loss_value, norm_value = loss.item(), norm.item()
-            if not math.isfinite(loss_value + norm_value):
-                raise UserError(self._not_finite(loss_value, norm_value))
+            self.unread.append((rate, torch.stack((loss.detach(), norm))))
+            done = self.step + 1
+            validate, save = self._validates(done), done % self.settings.checkpoint_every == 0 and done < self.steps
+            if self.read_at_once or validate or save or len(self.unread) == UNREAD:
+                self._read()
             if self.settings.grad_clip:
                 clip_grads_with_norm_(parameters, self.settings.grad_clip, norm)
             self.adam.param_groups[0]["lr"] = rate
             self.adam.step()
             self.adam.zero_grad()
-            self.step += 1
-            validate = self.step % self.settings.validate_every == 0 or self.step == self.steps
-            if validate or self.step % every == 0:
-                self.rows.append({"step": self.step, "tokens": self.step * batch * self.settings.n_ctx, "loss": loss_value,
-                                  "validation_loss": self.validation_loss() if validate else None, "lr": rate, "grad_norm": norm_value})
-            if self.step % self.settings.checkpoint_every == 0 and self.step < self.steps:
+            self.step = done
+            if validate:
+                self.rows[-1]["validation_loss"] = self.validation_loss()
+            if save:
                 self._checkpoint()
-            progress(self.step, self.steps, f"loss {loss_value:.3f}")
+            progress(self.step, self.steps, f"loss {self.rows[-1]['loss']:.3f}" if self.rows else "")
+
+    def _validates(self, step: int) -> bool:
+        return step % self.settings.validate_every == 0 or step == self.steps
+
+    def _contexts(self) -> Int[Tensor, "batch n_ctx_1"]:
+        """The contexts of the next step. To a GPU they travel while earlier steps run."""
+        batch = self.settings.batch
+        chosen = self.windows[self.order[self.step * batch : (self.step + 1) * batch]]
+        return chosen.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else chosen
+
+    def _read(self) -> None:
+        """Check the numbers of the steps that are unread, and log those that a row is due for. Raises UserError when one is not finite."""
+        every, tokens = -(-self.steps // ROWS), self.settings.batch * self.settings.n_ctx
+        rates, numbers = zip(*self.unread, strict=True)
+        first = self.step + 2 - len(rates)
+        self.unread.clear()
+        for step, rate, (loss, norm) in zip(range(first, first + len(rates)), rates, torch.stack(numbers).tolist(), strict=True):
+            if not math.isfinite(loss + norm):
+                raise UserError(self._not_finite(step, loss, norm))
+            if step % every == 0 or self._validates(step):
+                self.rows.append({"step": step, "tokens": step * tokens, "loss": loss, "validation_loss": None, "lr": rate, "grad_norm": norm})
 
     def _loss(self, contexts: Int[Tensor, "batch n_ctx_1"]) -> Float[Tensor, ""]:
         unembed = self.model.unembed
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            x = self.model.final(self.model.resid_post(contexts[:, :-1])).flatten(0, 1)
-            return mean_loss(x, unembed["W_U"], unembed["b_U"], contexts[:, 1:].flatten(), self.settings.head_chunk)
+            return mean_loss(self.normalised(contexts[:, :-1]), unembed["W_U"], unembed["b_U"], contexts[:, 1:].flatten(), self.settings.head_chunk)
+
+    def _normalised(self, tokens: Int[Tensor, "batch n_ctx"]) -> Float[Tensor, "token d_model"]:
+        return self.model.final(self.model.resid_post(tokens)).flatten(0, 1)
 
     @torch.no_grad()
     def validation_loss(self) -> float:
         """Mean cross-entropy in nats per token over the held-out contexts of `validation_contexts`, in float32."""
         unembed, losses = self.model.unembed, []
         for contexts in self.validation.to(self.device).split(self.settings.batch):
-            x = self.model.final(self.model.resid_post(contexts[:, :-1])).flatten(0, 1)
-            losses.append(token_losses(x, unembed["W_U"], unembed["b_U"], contexts[:, 1:].flatten(), self.settings.head_chunk))
+            losses.append(token_losses(self._normalised(contexts[:, :-1]), unembed["W_U"], unembed["b_U"], contexts[:, 1:].flatten(), self.settings.head_chunk))
         return torch.cat(losses).mean().item()
 
     def _checkpoint(self) -> None:
@@ -124,10 +152,10 @@ class Training:
         for name, parameter in self.model.named_parameters():
             self.adam.state[parameter] = {kind: tensors[f"adam.{kind}.{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")}
 
-    def _not_finite(self, loss: float, norm: float) -> str:
+    def _not_finite(self, step: int, loss: float, norm: float) -> str:
         what = "loss" if not math.isfinite(loss) else "norm of the gradient"
         kept = "its last checkpoint is kept" if (self.state / artifacts.CHECKPOINT).exists() else "there is no checkpoint yet"
-        return f"the {what} is {norm if math.isfinite(loss) else loss} at step {self.step + 1}; lower model.lr, {self.settings.lr:g} ({kept} in {self.state})"
+        return f"the {what} is {norm if math.isfinite(loss) else loss} at step {step}; lower model.lr, {self.settings.lr:g} ({kept} in {self.state})"
 
 
 def windows(tokens: Int[Tensor, "context n_ctx"], n_ctx: int) -> Int[Tensor, "window n_ctx_1"]:

@@ -174,16 +174,19 @@ class Transformer(nn.Module):
 
     def read(self, tokens: Int[Tensor, "batch pos"], site: str) -> Float[Tensor, "batch pos d_in"]:
         """The vectors at a site of `config.SITES`. Raises UserError for another name."""
-        mid = self.resid_mid(tokens)
+        return self.read_from(self.resid_mid(tokens), site)
+
+    def read_from(self, resid_mid: Float[Tensor, "*batch d_model"], site: str) -> Float[Tensor, "*batch d_in"]:
+        """As `read`, from the stream before the MLP: past it tokens are on their own, so these may be some of a text's only."""
         match site:
             case "resid_mid":
-                return mid
+                return resid_mid
             case "mlp_act":
-                return self.mlp_act(mid)
+                return self.mlp_act(resid_mid)
             case "mlp_out":
-                return self.mlp_out(self.mlp_act(mid))
+                return self.mlp_out(self.mlp_act(resid_mid))
             case "resid_post":
-                return mid + self.mlp_out(self.mlp_act(mid))
+                return resid_mid + self.mlp_out(self.mlp_act(resid_mid))
         raise _no_such(site)
 
     def splice(self, tokens: Int[Tensor, "batch pos"], site: str, vectors: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_model"]:
@@ -191,13 +194,17 @@ class Transformer(nn.Module):
 
         Raises UserError for a site that does not exist.
         """
+        return self.splice_into(self.resid_mid(tokens), site, vectors)
+
+    def splice_into(self, resid_mid: Float[Tensor, "*batch d_model"], site: str, vectors: Float[Tensor, "*batch d_in"]) -> Float[Tensor, "*batch d_model"]:
+        """As `splice`, from the stream before the MLP."""
         match site:
             case "resid_mid":
                 return vectors + self.mlp_out(self.mlp_act(vectors))
             case "mlp_act":
-                return self.resid_mid(tokens) + self.mlp_out(vectors)
+                return resid_mid + self.mlp_out(vectors)
             case "mlp_out":
-                return self.resid_mid(tokens) + vectors
+                return resid_mid + vectors
             case "resid_post":
                 return vectors
         raise _no_such(site)

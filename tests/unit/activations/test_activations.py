@@ -13,6 +13,7 @@ from replication.artifacts import ArtifactError, read_json
 from replication.config import Activations, UserError
 from replication.corpus.shards import read_tokens
 from replication.model.store import load
+from replication.sae.fit import fit
 
 CPU = torch.device("cpu")
 
@@ -28,6 +29,16 @@ def test_stored_and_streamed_give_the_same_batches(tiny, world, tmp_path):
     ours, theirs = stream_of(tiny, world), stream_of(streamed, world, tmp_path / "streamed")
     for left, right in zip(ours.batches(start=0, batch=128, steps=32), theirs.batches(start=0, batch=128, steps=32), strict=True):
         assert torch.equal(left, right)
+
+
+def test_a_streamed_dictionary_is_the_stored_one_bit_for_bit_and_no_vector_reaches_the_disk(tiny, world, tmp_path):
+    streamed = replace(tiny, activations=replace(tiny.activations, storage="streamed"))
+    harvest(settings=streamed, model=world["model"], tokens=world["tokens"], out=tmp_path / "streamed")
+    for name, settings, folder in (("stored", tiny, world["activations"]), ("from_stream", streamed, tmp_path / "streamed")):
+        fit(settings=settings, name="A/1", model=world["model"], tokens=world["tokens"], activations=folder, state=tmp_path / "state", out=tmp_path / name)
+    for file in ("sae_weights.safetensors", "start.safetensors", "log.csv"):
+        assert (tmp_path / "stored" / file).read_bytes() == (tmp_path / "from_stream" / file).read_bytes(), file
+    assert {path.name for path in (tmp_path / "streamed").rglob("*") if path.is_file()} == {"statistics.json", "meta.json"}
 
 
 def test_a_stream_can_start_anywhere(tiny, world):

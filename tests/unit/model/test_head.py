@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from replication.model import head
 from replication.model.head import mean_loss, token_losses
 
 
@@ -71,10 +72,19 @@ class Largest(TorchDispatchMode):
 
 @pytest.mark.parametrize("function", [mean_loss, token_losses])
 def test_logits_exist_for_one_chunk_only(function):
-    x, W_U, b_U, targets = problem(600, 2, 50)
+    x, W_U, b_U, targets = problem(600, 2, 70)
     with Largest() as seen:
         function(x, W_U, b_U, targets, 30)
-    assert seen.elements == 30 * 50
+    assert seen.elements == 30 * 70
+
+
+@settings(max_examples=30, deadline=None)
+@given(tokens=st.integers(1, 40), d_model=st.integers(1, 6), d_vocab=st.integers(1, 9), chunk=st.integers(1, 50))
+def test_the_way_of_rounded_products_is_the_same_loss(tokens, d_model, d_vocab, chunk):
+    *leaves, targets = problem(tokens, d_model, d_vocab, torch.float64)
+    inputs = (*(leaf.detach() for leaf in leaves), targets.long(), chunk)
+    for ours, theirs in zip(head._rounded_losses_and_gradients(*inputs, torch.float64), head._losses_and_gradients(*inputs), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_under_autocast_products_are_rounded_and_gradients_are_float32():

@@ -3,6 +3,9 @@
 import csv
 import dataclasses
 import math
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -107,6 +110,46 @@ def test_killed_and_resumed_equals_never_stopped_bit_for_bit(corpus, tmp_path, a
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import safetensors.torch
+from replication.config import Settings
+from replication.model.train import train
+from replication.progress import Progress
+
+where, at, settings, corpus, folder = sys.argv[1], int(sys.argv[2]), Settings.parse(sys.argv[3]), Path(sys.argv[4]), Path(sys.argv[5])
+written, save = [], safetensors.torch.save_file
+
+def kill():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def save_file(tensors, path, metadata):
+    written.append(path)
+    save(tensors, path, metadata)
+    if where == "writing" and len(written) == at:
+        os.truncate(path, 1000)
+        kill()
+
+safetensors.torch.save_file = save_file
+Kill = type("Kill", (Progress,), {"__call__": lambda self, done, *rest: kill() if where == "step" and done == at else None})
+train(settings=settings, tokens=corpus / "train.safetensors", held_out=corpus / "held_out.safetensors", unigrams=corpus / "unigrams.safetensors",
+      state=folder / "state", out=folder / "A", progress=Kill())
+"""
+
+
+@pytest.mark.parametrize(("where", "at", "resumed"), [("step", 8, 6), ("writing", 2, 3)])
+def test_killed_by_the_system_and_started_again_equals_never_stopped_bit_for_bit(corpus, tmp_path, where, at, resumed):
+    whole, killed = fit(corpus, tmp_path / "whole"), tmp_path / "killed"
+    arguments = [where, str(at), SETTINGS.json(), str(corpus["train"].parent), str(killed)]
+    assert subprocess.run([sys.executable, "-c", KILLED, *arguments], timeout=120).returncode == -signal.SIGKILL
+    assert artifacts.read_tensors(killed / "state" / artifacts.CHECKPOINT)["adam.step.unembed.W_U"].item() == resumed
+    again = fit(corpus, killed)
+    for name in ("weights.safetensors", "log.csv", "architecture.json"):
+        assert (again / name).read_bytes() == (whole / name).read_bytes()
+    assert not (killed / "state").exists()
+
+
 def test_a_checkpoint_of_other_settings_or_another_corpus_is_refused(corpus, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(corpus, tmp_path, progress=Stop(4))
@@ -157,6 +200,38 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_touched(corp
     monkeypatch.setattr(Training, "_loss", lambda self, contexts: Poison.apply(original(self, contexts)) if self.step == 1 else original(self, contexts))
     with pytest.raises(UserError, match=r"the norm of the gradient is (inf|nan) at step 2; .*there is no checkpoint yet"):
         fit(corpus, tmp_path)
+
+
+def reading_late(monkeypatch, unread):
+    """Training as on a GPU, where numbers are read some steps at a time; returns the steps that were done at each reading."""
+    read, original, begin = [], Training._read, Training.__init__
+
+    def late(self, *args, **kwargs):
+        begin(self, *args, **kwargs)
+        self.read_at_once = False
+
+    monkeypatch.setattr("replication.model.train.UNREAD", unread)
+    monkeypatch.setattr(Training, "__init__", late)
+    monkeypatch.setattr(Training, "_read", lambda self: (read.append(self.step), original(self)))
+    return read
+
+
+def test_numbers_that_are_read_late_are_the_same(corpus, tmp_path, monkeypatch):
+    at_once = fit(corpus, tmp_path / "at_once", changed(checkpoint_every=100))
+    read = reading_late(monkeypatch, 4)
+    late = fit(corpus, tmp_path / "late", changed(checkpoint_every=100))
+    assert read == [3, 4, 8, 9, 11]  # of 12 steps: every fourth unread one, and before the validations after 5, 10 and 12
+    for name in ("weights.safetensors", "log.csv"):
+        assert (late / name).read_bytes() == (at_once / name).read_bytes()
+
+
+def test_read_late_a_loss_that_is_not_finite_still_names_its_step_and_reaches_no_checkpoint(corpus, tmp_path, monkeypatch):
+    original = Training._loss
+    reading_late(monkeypatch, 100)
+    monkeypatch.setattr(Training, "_loss", lambda self, contexts: original(self, contexts) * (math.nan if self.step == 6 else 1.0))
+    with pytest.raises(UserError, match="the loss is nan at step 7; .*its last checkpoint is kept"):
+        fit(corpus, tmp_path)
+    assert artifacts.read_tensors(tmp_path / "state" / artifacts.CHECKPOINT)["adam.step.unembed.W_U"].item() == 6
 
 
 def test_clipping_bounds_the_first_step_and_zero_does_not_clip(corpus, tmp_path):

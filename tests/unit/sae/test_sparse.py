@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replication.sae import kernels, sparse
+from replication.sae import kernels, screen
 from replication.sae.adam import Adam
 from replication.sae.dictionary import Dictionary, unit
 from replication.sae.gradients import Gradients
@@ -51,12 +51,12 @@ def test_without_its_slack_the_bfloat16_screen_would_miss_pairs(monkeypatch):
     dictionary, x = world(300, 64, 128, 0.0, seed=2)
     exact = support(dictionary, x).sum(0)
     assert torch.equal(Sparse(300, 64, 128, bfloat16=True)(dictionary, x, 0.1).fired, exact)
-    monkeypatch.setattr(sparse.Rounded, "slack", lambda self, weights, vectors, d_in: 0 * self.norms[:vectors])
+    monkeypatch.setattr(screen.Rounded, "slack", lambda self, weights, vectors, d_in: 0 * self.norms[:vectors])
     assert not torch.equal(Sparse(300, 64, 128, bfloat16=True)(dictionary, x, 0.1).fired, exact)
 
 
 def test_screen_and_threads_change_no_bit(monkeypatch):
-    monkeypatch.setattr(sparse, "BLOCK_VECTORS", (8, 16))
+    monkeypatch.setattr(screen, "BLOCK_VECTORS", (8, 16))
     dictionary, x = world(203, 40, 300, -1.5, seed=3)
     results = [Sparse(203, 40, 300, threads=threads, bfloat16=bfloat16)(dictionary, x, 0.1) for threads in (1, 2, 3) for bfloat16 in (True, False)]
     assert int(results[0].fired.sum()) > 1000
@@ -67,7 +67,7 @@ def test_screen_and_threads_change_no_bit(monkeypatch):
 
 def test_bfloat16_is_rounded_as_torch_rounds_it():
     rows = torch.cat([torch.randn(50, 33), torch.tensor([1.00390625, 1.01171875, -1.00390625, 0.0, 3.4e38] * 33).view(5, 33)])
-    rounded = sparse.Rounded.of(55, 33, torch.bfloat16)
+    rounded = screen.Rounded.of(55, 33, torch.bfloat16)
     rounded.take(rows.numpy(), 0, 55)
     assert torch.equal(rounded.rows, rows.bfloat16())
     torch.testing.assert_close(torch.from_numpy(rounded.errors)[:50], (rows - rows.bfloat16().float()).norm(dim=1)[:50])
