@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 
 
 def limit_threads(threads: int) -> None:
-    """Tell the numeric libraries how many threads to use; must run before they are first imported."""
-    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
+    """Tell the numeric libraries how many threads to use; must run before they are first imported.
+
+    Not the tokenizer's (RAYON_NUM_THREADS): its tokens are the same by any number of threads, so it may use every core.
+    """
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = str(threads)
 
 

@@ -41,7 +41,7 @@ rule corpus_tokenizer:
         R.log("corpus/tokenizer.log"),
     benchmark:
         R.benchmark("corpus/tokenizer.tsv")
-    threads: THREADS
+    threads: workflow.cores or THREADS
     resources:
         mem_mb=1000,
         runtime=60,
@@ -69,7 +69,7 @@ rule corpus_tokens:
         R.log("corpus/tokens.log"),
     benchmark:
         R.benchmark("corpus/tokens.tsv")
-    threads: THREADS
+    threads: workflow.cores or THREADS
     resources:
         mem_mb=1500,
         runtime=240,

@@ -1,4 +1,4 @@
-# One dictionary a job. Larger ones start first, so that the last job to end is a short one.
+# One dictionary a job. They go before evaluations that wait too (priority), so that the last job to end is a short one.
 
 
 rule sae:
@@ -20,6 +20,7 @@ rule sae:
     benchmark:
         R.benchmark("sae/{model}/{id}.tsv")
     threads: THREADS
+    priority: 1
     resources:
         mem_mb=2000,
         runtime=600,

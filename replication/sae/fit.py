@@ -4,9 +4,11 @@ Each step: loss and gradients of one batch, then Adam with decoder rows kept at 
 are resampled.
 """
 
+import importlib.util
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -21,7 +23,10 @@ from replication.sae.adam import Adam
 from replication.sae.dictionary import Dictionary, save, start
 from replication.sae.gradients import Gradients
 from replication.sae.median import geometric_median
-from replication.sae.step import losses
+from replication.sae.step import DENSE_ELEMENTS, Step, losses
+
+if TYPE_CHECKING:
+    from replication.sae.gpu import GpuStep
 
 
 def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations: Path, state: Path, out: Path, progress: Progress | None = None) -> None:
@@ -54,9 +59,8 @@ class Training:
         self.steps = self.sae.vectors // self.sae.batch
         self.stream = activations.open_stream(settings, model=model, tokens=tokens, folder=activations_folder, device=device)
         self.step, self.rows = 0, list[dict[str, Any]]()
-        self.sums = torch.zeros(4, dtype=torch.float64)  # of loss, mse, l1, l0 since the last row
+        self.sums = torch.zeros(4, dtype=torch.float64, device=device)  # of loss, mse, l1, l0 since the last row
         self.summed = 0
-        self.gradients = Gradients(self.sae.step, threads=settings.compute.threads)
         saved = checkpoint.load(state, identity, str(device))
         if saved is None:
             self.dictionary = start(self.sae, self.stream.d_in, self._median(settings.activations), seed=self.seed)
@@ -67,7 +71,7 @@ class Training:
             self.step, self.rows, held = saved.step, saved.rows, saved.tensors
             self.dictionary = Dictionary(W_enc=held["W_enc"].T, b_enc=held["b_enc"], W_dec=held["W_dec"], b_dec=held["b_dec"])
             self.start_directions, self.last_fired, self.resampled = held["start"], held["last_fired"], held["resampled"]
-        self.adam = Adam(self.dictionary, lr=self.sae.lr, betas=(self.sae.beta1, self.sae.beta2), threads=settings.compute.threads)
+        self.adam, self.take = steps(self.dictionary, self.sae, threads=settings.compute.threads)
         if saved is not None:
             self.adam.step = self.step
             self.adam.moments = {name: (held[f"{name}.first"], held[f"{name}.second"]) for name in self.adam.moments}
@@ -79,11 +83,10 @@ class Training:
         batches = self.stream.batches(start=self.step, batch=self.sae.batch, steps=self.steps - self.step)
         for x in batches:
             l1 = self.l1_at(self.step)
-            found = self.gradients(self.dictionary, x, l1)
-            self.adam.update(found)
+            found = self.take(x, l1)
             self.step += 1
             self.last_fired.masked_fill_(found.fired > 0, self.step)
-            self.sums += torch.stack([found.mse + l1 * found.l1, found.mse, found.l1, found.l0]).double().cpu()
+            self.sums += torch.stack([found.mse + l1 * found.l1, found.mse, found.l1, found.l0])
             self.summed += 1
             revived = self._resample(window, l1) if self.step in resample_after else 0
             if self.step % self.sae.log_every == 0 or self.step in row_after:
@@ -109,7 +112,8 @@ class Training:
             # random inputs that the dictionary has not been trained on: the next ones of the shuffled stream
             ahead = min(-(-self.sae.resample_inputs // self.sae.batch), self.steps - self.step)
             inputs = torch.cat(list(self.stream.batches(start=self.step, batch=self.sae.batch, steps=ahead)))[: self.sae.resample_inputs]
-            loss = torch.cat([losses(self.dictionary, part, l1) for part in inputs.split(self.sae.batch)])
+            at_once = max(1, min(self.sae.batch, DENSE_ELEMENTS // self.sae.d_sae))
+            loss = torch.cat([losses(self.dictionary, part, l1) for part in inputs.split(at_once)])
             chosen = resampling.draw_inputs(loss, count, generator(self.seed, "sae.resampling", self.step))
             resampling.reset(self.dictionary, which, inputs[chosen])
             resampling.reset_moments(self.adam.moments, which)
@@ -134,3 +138,21 @@ class Training:
         moments = {f"{name}.{kind}": moment for name, pair in self.adam.moments.items() for kind, moment in zip(("first", "second"), pair, strict=True)}
         checkpoint.save(self.state, self.identity, step=self.step, rows=self.rows, tensors={
             **self.adam.parameters, **moments, "start": self.start_directions, "last_fired": self.last_fired, "resampled": self.resampled})
+
+
+def steps(dictionary: Dictionary, sae: Sae, *, threads: int) -> "tuple[Adam | GpuStep, Callable[[Tensor, float], Step]]":
+    """The state of Adam, and one whole step in place: on a GPU as one, where triton is there; else gradients, then the update."""
+    betas = sae.beta1, sae.beta2
+    if dictionary.W_enc.is_cuda and sae.step != "dense" and importlib.util.find_spec("triton"):
+        from replication.sae.gpu import DENSE_FROM, GpuStep
+
+        step = GpuStep(dictionary, lr=sae.lr, betas=betas, batch=sae.batch, dense_from=1.0 if sae.step == "sparse" else DENSE_FROM)
+        return step, step
+    gradients, adam = Gradients(sae.step, threads=threads), Adam(dictionary, lr=sae.lr, betas=betas, threads=threads)
+
+    def take(x: Tensor, l1: float) -> Step:
+        found = gradients(dictionary, x, l1)
+        adam.update(found)
+        return found
+
+    return adam, take

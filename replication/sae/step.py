@@ -8,13 +8,16 @@ vector has a gradient of exactly zero there, so everything after the encoder nee
 the plain way, `sparse.Sparse` that one, and `gradients.Gradients` takes the cheaper of the two.
 """
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from replication.sae.dictionary import Dictionary
+
+DENSE_ELEMENTS = 2**26  # of vectors x features that exist at one time: 256 MiB an array
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,27 @@ def losses(dictionary: Dictionary, x: Float[Tensor, "batch d_in"], l1: float) ->
 
 
 def dense(dictionary: Dictionary, x: Float[Tensor, "batch d_in"], l1: float) -> Step:
-    """Loss parts and gradients by five products of the whole batch with all features."""
-    batch, d_in = x.shape
+    """Loss parts and gradients by five products with all features, of `DENSE_ELEMENTS` vectors x features at a time."""
+    parts = x.split(max(1, DENSE_ELEMENTS // len(dictionary.b_enc)))
+    return functools.reduce(_add, (_share(dictionary, part, l1, len(x)) for part in parts))
+
+
+def _share(dictionary: Dictionary, x: Float[Tensor, "part d_in"], l1: float, batch: int) -> Step:
+    """What some vectors of a batch add to its means and gradients."""
+    elements = batch * x.shape[1]
     f = dictionary.encode(x)
     residual = dictionary.decode(f).sub_(x)
-    mse = residual.square().mean()
-    d_xhat = residual.mul_(2 / (batch * d_in))
-    on = f > 0
+    mse = residual.square().sum() / elements
+    d_xhat = residual.mul_(2 / elements)
+    on = f.sign()  # 1 where a feature fired, in the type of f, because mixed types are slow
     d_pre = torch.mm(d_xhat, dictionary.W_dec.T).add_(l1 / batch).mul_(on)
-    b_enc = d_pre.sum(0)
+    b_enc, fired = d_pre.sum(0), on.sum(0)
     return Step(
-        mse=mse, l1=f.sum() / batch, l0=on.sum() / batch, W_enc=torch.mm(d_pre.T, x - dictionary.b_dec).T, b_enc=b_enc,
-        W_dec=torch.mm(f.T, d_xhat), b_dec=d_xhat.sum(0) - dictionary.W_enc @ b_enc, fired=on.sum(0))
+        mse=mse, l1=f.sum() / batch, l0=fired.sum() / batch, W_enc=torch.mm(d_pre.T, x - dictionary.b_dec).T, b_enc=b_enc,
+        W_dec=torch.mm(f.T, d_xhat), b_dec=d_xhat.sum(0) - dictionary.W_enc @ b_enc, fired=fired.int())
+
+
+def _add(total: Step, more: Step) -> Step:
+    for field in fields(Step):
+        getattr(total, field.name).add_(getattr(more, field.name))
+    return total
