@@ -19,8 +19,8 @@ rule sae:
         R.log("sae/{model}/{id}.log"),
     benchmark:
         R.benchmark("sae/{model}/{id}.tsv")
-    threads: THREADS
     priority: 1
+    threads: THREADS
     resources:
         mem_mb=2000,
         runtime=600,
