@@ -57,8 +57,11 @@ def measure(given: argparse.Namespace, device: str) -> "list[Row]":
             say(f"{device}: steps on {case.data}, {case.d_in} -> {case.d_sae}")
             rows += groups.measure(groups.of_case(case), say=say, rounds=rounds, budget=RUN_BUDGET, wait=wait)
         for model_shape in model_shapes if "models" in given.parts else ():
-            say(f"{device}: model training, {model_shape}")
-            rows += models.measure(model_shape, device, rounds=rounds, budget=MODEL_BUDGET, wait=wait)
+            for threads in dict.fromkeys([1, given.threads]):  # a job of `laptop` has one
+                say(f"{device}: model training, {model_shape}, threads {threads}")
+                torch.set_num_threads(threads)
+                found = models.measure(model_shape, device, rounds=rounds, budget=MODEL_BUDGET, wait=wait)
+                rows += [row | {"threads": threads} for row in found]
         if "harvest" in given.parts:
             say(f"{device}: harvest")
             rows += harvest.measure(models.LAPTOP, device, rounds=rounds, budget=HARVEST_BUDGET, wait=wait)
@@ -68,7 +71,7 @@ def measure(given: argparse.Namespace, device: str) -> "list[Row]":
         memory.children(whats, rows, say=say, arguments=["--device", device, "--threads", str(given.threads), *(["--quick"] if given.quick else [])])
     if "scaling" in given.parts:
         rows += scaling.measure(device, quick=given.quick, say=say, rounds=rounds, budget=POINT_BUDGET, wait=wait)
-    return [row | {"threads": given.threads} for row in rows]
+    return [{"threads": given.threads} | row for row in rows]
 
 
 def write(rows: "list[Row]", described: dict[str, Any], given: argparse.Namespace) -> None:
