@@ -26,13 +26,14 @@ lint: $(READY)
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_OPTIONS)
 
-# Fills the blocks of README.md that are made: what the last laptop run found, the graph of rules, the departures.
+# Fills the blocks of README.md that are made: what the last laptop run found, the last bench, the graph of rules, the departures.
 readme: $(READY)
 	mkdir -p results/readme
 	( echo '```'; $(BIN)/python -m replication summary results/laptop; echo '```' ) > results/readme/summary
 	( echo '```mermaid'; $(RUN) --configfile config/laptop.yaml --rulegraph mermaid-js | grep -v -e '^---' -e '^title' -e 'style id'; echo '```' ) > results/readme/rulegraph
 	( echo; $(BIN)/python -m replication config departures config/laptop.yaml; echo ) > results/readme/departures
-	for block in summary rulegraph departures; do \
+	( echo; $(BIN)/python -m bench.readme; echo ) > results/readme/speed
+	for block in summary rulegraph departures speed; do \
 	  sed -i -e "/<!-- $$block:/,/<!-- \/$$block /{/<!-- /!d}" -e "/<!-- $$block:/r results/readme/$$block" README.md; done
 
 # The lock pins every package exactly. An unchanged lock is not installed twice.
