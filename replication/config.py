@@ -158,6 +158,13 @@ class Config:
         """Ids of models that are trained, not shuffled copies."""
         return [name for name, model in self.models.items() if not model.shuffle_of]
 
+    def ids(self, *, large: bool) -> list[str]:
+        """Ids of dictionaries: those that have more features than the main one somewhere, and so take longest; or the others."""
+        ids = {name.partition("/")[2] for name in self.dictionaries}
+        most = self.dictionaries[self.studies.main].d_sae
+        found = {name.partition("/")[2] for name, sae in self.dictionaries.items() if sae.d_sae > most}
+        return sorted(found if large else ids - found)
+
     def settings(self, *sections: str, model: str = "", dictionary: str = "", models: typing.Sequence[str] = (), dictionaries: typing.Sequence[str] = ()) -> "Settings":
         """The slice of this config that one rule uses; `model` and `dictionary` name the entry of their sections, `models` and `dictionaries` several."""
         parts: dict[str, Any] = {name: getattr(self, name) for name in sections if name not in ("model", "sae")}

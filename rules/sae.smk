@@ -1,4 +1,4 @@
-# One dictionary a job. They go before evaluations that wait too (priority), so that the last job to end is a short one.
+# One dictionary a job. Large ones start first, and all before evaluations that wait too (priority): the last job to end should be a short one.
 
 
 rule sae:
@@ -19,6 +19,8 @@ rule sae:
         R.log("sae/{model}/{id}.log"),
     benchmark:
         R.benchmark("sae/{model}/{id}.tsv")
+    wildcard_constraints:
+        id="|".join(config_.ids(large=False)),
     priority: 1
     threads: THREADS
     resources:
@@ -41,3 +43,9 @@ rule sae:
     shell:
         "python -m replication sae fit --settings {params.settings:q} --log {log} --name {wildcards.model}/{wildcards.id}"
         " --model {params.model} --tokens {input.tokens} --activations {params.activations} --state {params.state} --out {params.out}"
+
+
+use rule sae as large_sae with:
+    wildcard_constraints:
+        id="|".join(config_.ids(large=True)) or "(?!)",
+    priority: 2

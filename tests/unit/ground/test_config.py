@@ -87,6 +87,12 @@ def test_replicates_become_dictionaries_that_differ_in_seed_only():
     assert [(name, sae.seed) for name, sae in config.dictionaries.items()] == [("A/1", 5), ("A/1-r1", 6), ("A/1-r2", 7), ("B/1", 0)]
 
 
+def test_large_dictionaries_are_those_with_more_features_than_the_main_one():
+    config = resolve(smoke(dictionaries={"A/2": {"d_sae": 16}, "A/1": {"d_sae": 4}, "A/0": {"d_sae": 2}, "B/1": {"d_sae": 4}}))
+    assert config.ids(large=True) == ["2"] and config.ids(large=False) == ["0", "1"]
+    assert resolve(smoke()).ids(large=True) == []
+
+
 def test_yamls_spelling_of_small_numbers_is_read():
     assert resolve(smoke(sae__lr="1e-3")).dictionaries["A/1"].lr == 1e-3
 
