@@ -63,10 +63,13 @@ class Case:
 
     def own(self) -> "Dictionary":
         """The dictionary, for one subject to train: tensors of its own, laid out in memory as our training has them."""
+        import torch
+
         from replication.sae.dictionary import Dictionary
 
         found = self.dictionary
-        return Dictionary(W_enc=found.W_enc.T.clone().T, b_enc=found.b_enc.clone(), W_dec=found.W_dec.clone(), b_dec=found.b_dec.clone())
+        rows = found.W_enc.T.clone(memory_format=torch.contiguous_format)
+        return Dictionary(W_enc=rows.T, b_enc=found.b_enc.clone(), W_dec=found.W_dec.clone(), b_dec=found.b_dec.clone())
 
     def l0(self, encode: "Callable[[Tensor], Tensor]", rows: int = 2048) -> float:
         """How many features fire on a vector, by a subject's own encoder, over the first rows of each batch."""

@@ -25,8 +25,7 @@ class Adam:
     def __init__(self, dictionary: Dictionary, *, lr: float, betas: tuple[float, float], threads: int = 1) -> None:
         """Starts with moments of zero after step 0; to resume, set `step` and copy into `moments`."""
         self.dictionary, self.lr, self.betas, self.step = dictionary, lr, betas, 0
-        # the encoder as [d_sae, d_in], the way it lies in memory
-        self.parameters = dictionary.tensors() | {"W_enc": dictionary.W_enc.T}
+        self.parameters = dictionary.tensors() | {"W_enc": dictionary.encoder_rows()}
         self.moments: dict[str, Moments] = {name: (torch.zeros_like(tensor), torch.zeros_like(tensor)) for name, tensor in self.parameters.items()}
         self.compiled = compiled() and not dictionary.W_enc.is_cuda
         self.threads = Threads(threads)

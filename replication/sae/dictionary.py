@@ -45,6 +45,13 @@ class Dictionary:
         """The reconstruction of activations `f`."""
         return torch.addmm(self.b_dec, f, self.W_dec)
 
+    def encoder_rows(self) -> Float[Tensor, "d_sae d_in"]:
+        """The encoder as training holds it, a row for each feature. Raises ValueError where it does not lie in memory like that."""
+        rows = self.W_enc.T
+        if not rows.is_contiguous():
+            raise ValueError("W_enc is not the transpose of a contiguous [d_sae, d_in] tensor, which training needs; give W_enc.T.contiguous().T")
+        return rows
+
     def tensors(self) -> dict[str, Tensor]:
         """The four tensors by name."""
         return {"W_enc": self.W_enc, "b_enc": self.b_enc, "W_dec": self.W_dec, "b_dec": self.b_dec}

@@ -47,7 +47,7 @@ class Screen:
 
     def take(self, dictionary: Dictionary) -> None:
         """The encoder from now on; to be called again when its weights have changed."""
-        self.W_enc, self.b_enc = dictionary.W_enc.T.numpy(), dictionary.b_enc.numpy()
+        self.W_enc, self.b_enc = dictionary.encoder_rows().numpy(), dictionary.b_enc.numpy()
         self.threads.spread(lambda _, low, high: self.weights.take(self.W_enc, low, high), self.threads.edges(len(self.b_enc)))
 
     def fire(self, thread: int, xbar: NDArray[np.float32], counts: NDArray[np.int64]) -> Pairs:

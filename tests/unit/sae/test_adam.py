@@ -91,3 +91,10 @@ def test_a_row_of_zeros_stays():
     gradients = drawn(normal, slice(3, 4))
     Adam(dictionary, lr=0.01, betas=(0.9, 0.999)).update(step_of(gradients))
     assert not dictionary.W_dec[3].any() and bool(dictionary.W_dec.isfinite().all())
+
+
+def test_an_encoder_that_lies_the_other_way_is_refused():
+    dictionary, _ = made()
+    turned = Dictionary(**dictionary.tensors() | {"W_enc": dictionary.W_enc.contiguous()})
+    with pytest.raises(ValueError, match=r"W_enc is not the transpose of a contiguous \[d_sae, d_in\] tensor"):
+        Adam(turned, lr=0.01, betas=(0.9, 0.999))
