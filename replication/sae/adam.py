@@ -24,7 +24,7 @@ class Adam:
 
     def __init__(self, dictionary: Dictionary, *, lr: float, betas: tuple[float, float], threads: int = 1) -> None:
         """Starts with moments of zero after step 0; to resume, set `step` and copy into `moments`."""
-        self.dictionary, self.lr, self.betas, self.step = dictionary, lr, betas, 0
+        self.lr, self.betas, self.step = lr, betas, 0
         self.parameters = dictionary.tensors() | {"W_enc": dictionary.encoder_rows()}
         self.moments: dict[str, Moments] = {name: (torch.zeros_like(tensor), torch.zeros_like(tensor)) for name, tensor in self.parameters.items()}
         self.compiled = compiled() and not dictionary.W_enc.is_cuda
@@ -38,7 +38,7 @@ class Adam:
             (self._rows if self.compiled else self._whole)(name, gradient)
 
     def _whole(self, name: str, gradient: Tensor) -> None:
-        (beta1, beta2), (rate, correction) = self.betas, self._rates()
+        (beta1, beta2), (rate, correction) = self.betas, rates(self.lr, self.betas, self.step)
         weight, (first, second) = self.parameters[name], self.moments[name]
         if name == "W_dec":
             gradient -= (gradient * weight).sum(1, keepdim=True) * weight
@@ -51,13 +51,13 @@ class Adam:
     def _rows(self, name: str, gradient: Tensor) -> None:
         from replication.sae import kernels
 
-        (beta1, beta2), (rate, correction) = self.betas, self._rates()
+        (beta1, beta2), (rate, correction) = self.betas, rates(self.lr, self.betas, self.step)
         rows = [tensor.view(-1, tensor.shape[-1]).numpy() for tensor in (self.parameters[name], gradient.contiguous(), *self.moments[name])]
         numbers = [np.float32(number) for number in (beta1, beta2, 1 - beta1, 1 - beta2, rate, correction, EPS)]
         of_rows = kernels.adam_unit_rows if name == "W_dec" else kernels.adam_rows
         self.threads.spread(lambda _, low, high: of_rows(low, high, *rows, *numbers), self.threads.edges(len(rows[0])))
 
-    def _rates(self) -> tuple[float, float]:
-        """Adam's corrections for moments that began at zero: of the rate, and of the root of the second moment."""
-        beta1, beta2 = self.betas
-        return self.lr / (1 - beta1**self.step), 1 / math.sqrt(1 - beta2**self.step)
+
+def rates(lr: float, betas: tuple[float, float], step: int) -> tuple[float, float]:
+    """The rate of step 1, 2, ..., and the factor of the second moment's root: corrected for moments that began at zero."""
+    return lr / (1 - betas[0] ** step), 1 / math.sqrt(1 - betas[1] ** step)

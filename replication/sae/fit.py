@@ -71,7 +71,7 @@ class Training:
             self.step, self.rows, held = saved.step, saved.rows, saved.tensors
             self.dictionary = Dictionary(W_enc=held["W_enc"].T, b_enc=held["b_enc"], W_dec=held["W_dec"], b_dec=held["b_dec"])
             self.start_directions, self.last_fired, self.resampled = held["start"], held["last_fired"], held["resampled"]
-        self.adam, self.take = steps(self.dictionary, self.sae, threads=settings.compute.threads)
+        self.adam, self.take = whole_step(self.dictionary, self.sae, threads=settings.compute.threads)
         if saved is not None:
             self.adam.step = self.step
             self.adam.moments = {name: (held[f"{name}.first"], held[f"{name}.second"]) for name in self.adam.moments}
@@ -140,7 +140,7 @@ class Training:
             **self.adam.parameters, **moments, "start": self.start_directions, "last_fired": self.last_fired, "resampled": self.resampled})
 
 
-def steps(dictionary: Dictionary, sae: Sae, *, threads: int) -> "tuple[Adam | GpuStep, Callable[[Tensor, float], Step]]":
+def whole_step(dictionary: Dictionary, sae: Sae, *, threads: int) -> "tuple[Adam | GpuStep, Callable[[Tensor, float], Step]]":
     """The state of Adam, and one whole step in place: on a GPU as one, where triton is there; else gradients, then the update."""
     betas = sae.beta1, sae.beta2
     if dictionary.W_enc.is_cuda and sae.step != "dense" and importlib.util.find_spec("triton"):

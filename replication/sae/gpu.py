@@ -13,7 +13,6 @@ found than there is room for, or than dense products cost, the batch is done by 
 On CPU tensors the same code runs in triton's interpreter (TRITON_INTERPRET=1), which is how it is tested without a GPU.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -24,11 +23,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from replication.sae import triton_kernels as kernels
+from replication.sae.adam import EPS, rates
 from replication.sae.dictionary import Dictionary
 from replication.sae.step import Step, dense
 
 DENSE_FROM = 1 / 16  # share of pairs from which dense products are cheaper (estimated from bandwidths of an H100, not yet measured)
-EPS = 1e-8
 WARPS_OF_SCREEN, STAGES_OF_SCREEN = 8, 3
 
 
@@ -218,9 +217,7 @@ class GpuStep:
 
     def _tell(self, l1: float) -> None:
         """Put what changes from step to step where graphs read it. The source may go at once: such small copies are staged."""
-        (beta1, beta2), step = self.betas, self.step + 1
-        numbers = [l1 / self.batch, self.lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)]
-        self.numbers.copy_(torch.tensor(numbers), non_blocking=True)
+        self.numbers.copy_(torch.tensor([l1 / self.batch, *rates(self.lr, self.betas, self.step + 1)]), non_blocking=True)
 
     def _play(self, name: str, *parts: Callable[[], None]) -> None:
         if self._graphs:

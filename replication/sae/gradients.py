@@ -1,5 +1,6 @@
 """The gradients of a batch, the cheaper way: from fired pairs when few fire, else by dense products."""
 
+import functools
 import importlib.util
 from typing import TYPE_CHECKING, Literal
 
@@ -39,6 +40,7 @@ class Gradients:
         return self.sparse(dictionary, x, l1, most=self.most) or dense(dictionary, x, l1)
 
 
+@functools.cache  # asked at each step, and where numba is missing every folder is searched for it
 def compiled() -> bool:
     """Whether numba is there; a bare GPU image lacks it."""
     return importlib.util.find_spec("numba") is not None

@@ -49,6 +49,7 @@ class Screen:
         """The encoder from now on; to be called again when its weights have changed."""
         self.W_enc, self.b_enc = dictionary.encoder_rows().numpy(), dictionary.b_enc.numpy()
         self.threads.spread(lambda _, low, high: self.weights.take(self.W_enc, low, high), self.threads.edges(len(self.b_enc)))
+        self.lost = self.weights.lost()
 
     def fire(self, thread: int, xbar: NDArray[np.float32], counts: NDArray[np.int64]) -> Pairs:
         """Fired pairs of a block of centred vectors [vector, d_in]; fills `counts` of each. Views, valid until the thread's next block."""
@@ -56,7 +57,7 @@ class Screen:
         space.x.take(xbar, 0, vectors)
         product = torch.mm(space.x.rows[:vectors], self.weights.rows.T, out=space.product[:vectors])
         pairs = kernels.fire(
-            _bits(product), self.rounding, space.x.slack(self.weights, vectors, xbar.shape[1]), self.weights.norms, self.b_enc, xbar, self.W_enc,
+            _bits(product), self.rounding, space.x.slack(self.lost, vectors, xbar.shape[1]), self.weights.norms, self.b_enc, xbar, self.W_enc,
             space.candidates, space.products, space.feature, space.f, counts)
         return Pairs(space.feature[:pairs], space.f[:pairs])
 
@@ -78,11 +79,15 @@ class Rounded:
         """Round the rows `low` to `high` of `exact` [row, d_in]."""
         kernels.quantise(exact[low:high], _bits(self.rows)[low:high], self.norms[low:high], self.errors[low:high])
 
-    def slack(self, weights: "Rounded", vectors: int, d_in: int) -> NDArray[np.float32]:
-        """Of each vector: how far the screen's product with a weight row of norm 1 can be from the float32 product."""
+    def lost(self) -> np.float32:
+        """The largest share of its norm that rounding took from a row."""
+        share: np.float32 = np.max(self.errors / np.maximum(self.norms, np.finfo(np.float32).tiny))
+        return share
+
+    def slack(self, lost: np.float32, vectors: int, d_in: int) -> NDArray[np.float32]:
+        """Of each vector: how far the screen's product with a weight row of norm 1, which lost the share `lost`, can be from the float32 product."""
         norms, errors = self.norms[:vectors], self.errors[:vectors]
-        share = np.max(weights.errors / np.maximum(weights.norms, np.finfo(np.float32).tiny))
-        room: NDArray[np.float32] = np.float32(1.001) * (errors + np.float32(share + d_in * SUMS) * (norms + errors))
+        room: NDArray[np.float32] = np.float32(1.001) * (errors + np.float32(lost + d_in * SUMS) * (norms + errors))
         return room
 
 

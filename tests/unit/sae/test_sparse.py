@@ -51,7 +51,7 @@ def test_without_its_slack_the_bfloat16_screen_would_miss_pairs(monkeypatch):
     dictionary, x = world(300, 64, 128, 0.0, seed=2)
     exact = support(dictionary, x).sum(0)
     assert torch.equal(Sparse(300, 64, 128, bfloat16=True)(dictionary, x, 0.1).fired, exact)
-    monkeypatch.setattr(screen.Rounded, "slack", lambda self, weights, vectors, d_in: 0 * self.norms[:vectors])
+    monkeypatch.setattr(screen.Rounded, "slack", lambda self, lost, vectors, d_in: 0 * self.norms[:vectors])
     assert not torch.equal(Sparse(300, 64, 128, bfloat16=True)(dictionary, x, 0.1).fired, exact)
 
 
