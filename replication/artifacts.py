@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 META = "meta.json"
-TOKENIZER_META, TOKENS_META, MATCHES_META = "tokenizer.meta.json", "tokens.meta.json", "matches.meta.json"  # of folders with several artifacts
+# of folders with several artifacts
+TOKENIZER_META, TOKENS_META, MATCHES_META, CONTEXTS_META, ABLATION_META = (
+    "tokenizer.meta.json", "tokens.meta.json", "matches.meta.json", "contexts.meta.json", "ablation.meta.json")
 # corpus
 DOCUMENTS, CORPUS, TOKENIZER = "documents.parquet", "corpus.json", "tokenizer.json"
 TRAIN_TOKENS, HELD_OUT_TOKENS, UNIGRAMS = "train.safetensors", "held_out.safetensors", "unigrams.safetensors"
@@ -36,6 +38,7 @@ SAE_WEIGHTS, SAE_CONFIG, SAE_START = "sae_weights.safetensors", "cfg.json", "sta
 EVALUATION_TOKENS, MATRIX, FEATURES, EXAMPLES, EVALUATION, MATCHES = (
     "tokens.safetensors", "matrix.safetensors", "features.parquet", "examples.parquet", "evaluation.json", "matches.parquet")
 LOSSES, SITE_MEAN = "losses.parquet", "site_mean.safetensors"
+PROXIES, CONTEXTS, ABLATION = "proxies.safetensors", "contexts.parquet", "ablation.parquet"
 # studies, claims
 DATA, NUMBERS = "data.csv", "numbers.json"
 CLAIMS, REPORT = "claims.csv", "report.html"

@@ -16,12 +16,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from replication.contexts import BUILT_IN, Context
 from replication.validation import ABOVE_ZERO, ZERO_OR_MORE, build, checked, setting
 from replication.validation import ConfigError as ConfigError
 from replication.validation import UserError as UserError
 from replication.validation import nearest as nearest
 
 ID = re.compile(r"[a-z0-9_-]+")
+CONTEXT_ID, BLOCK = re.compile(r"[a-z0-9]+"), re.compile(r"[0-9A-F]{4,6}-[0-9A-F]{4,6}")
 MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post")
 
@@ -56,7 +58,7 @@ class Model:
     """A one-layer transformer and its training."""
 
     d_model: int = setting("Width of the residual stream.", default=128, within=(1, None))
-    d_mlp: int = setting("Neurons of the MLP.", default=512, within=(1, None))
+    d_mlp: int = setting("Neurons of the MLP; 0 leaves its output bias.", default=512, within=ZERO_OR_MORE)
     n_heads: int = setting("Attention heads (ours: the paper does not say).", default=4, within=(1, None))
     n_ctx: int = setting("Tokens of a context (ours).", default=1024, within=(2, None))
     act_fn: Literal["relu", "gelu"] = setting("Activation function of the MLP.", default="relu")
@@ -74,6 +76,7 @@ class Model:
     checkpoint_every: int = setting("Steps between checkpoints.", default=500, within=(1, None))
     seed: int = setting("Seed of start and data order; A has 0, B has 1.", default=0, within=(0, 999))
     stream: int = setting("Which of the disjoint halves of the contexts its dictionaries see; A's and B's differ, as in the paper.", default=0, within=(0, 1))
+    replicates: int = setting("Trainings that differ in the seed only: this one and `<id>-r1`, `<id>-r2`, ...", default=1, within=(1, 99))
     shuffle_of: str = setting("Not trained: this model with the entries of each weight matrix shuffled (the paper's control).", default="")
 
 
@@ -95,14 +98,21 @@ class Sae:
 
     d_sae: int = setting("Features.", within=(1, None))
     l1: float = setting("Coefficient of the summed L1 beside a squared error that is a mean over vector elements.", default=0.004, within=ZERO_OR_MORE)
-    lr: float = setting("Constant learning rate of Adam (ours: the paper gives no value).", default=1e-4, within=ABOVE_ZERO)
+    lr: float = setting("Learning rate of Adam (ours: the paper gives no value).", default=1e-4, within=ABOVE_ZERO)
+    lr_decay: float = setting("Share of the run, at its end, over which the learning rate falls linearly to 0; 0 in the paper: constant.", default=0.0, within=(0.0, 1.0))
     batch: int = setting("Vectors in a step.", default=8192, within=(1, None))
-    vectors: int = setting("Vectors of the whole training, none seen twice.", default=8_192_000_000, within=(1, None))
+    vectors: int = setting("Vectors of the whole training, none seen twice unless `repeats` says so.", default=8_192_000_000, within=(1, None))
+    repeats: int = setting("How often the same vectors come again in the same order, `vectors` counting each time; 1 in the paper.", default=1, within=(1, None))
+    per_context: int = setting("Tokens of each context, at random among the activations' `per_context`; 0 takes them all.", default=0, within=ZERO_OR_MORE)
     beta1: float = setting("Adam's first decay.", default=0.9, within=(0.0, 0.9999))
     beta2: float = setting("Adam's second decay.", default=0.999, within=(0.0, 0.99999))
     init: Literal["kaiming", "transpose"] = setting("Start of the encoder: the paper's Kaiming uniform, or the decoder's transpose (ours, for short runs).", default="kaiming")
+    pre_bias: bool = setting("Whether b_dec is taken off before the encoder, as in the paper.", default=True)
+    tied: bool = setting("Whether the encoder is the decoder's transpose; false in the paper.", default=False)
+    projection: bool = setting("Whether the decoder's gradient loses its part along its row before a step, as in the paper; rows are set to unit norm in any case.", default=True)
     l1_warmup: float = setting("Share of the run over which l1 rises linearly; 0 in the paper (ours, for short runs).", default=0.0, within=(0.0, 1.0))
     resamplings: int = setting("How often dead features are resampled; 0 never.", default=4, within=(0, 100))
+    resampling: Literal["inputs", "kaiming"] = setting("What a dead feature becomes: the paper's badly reconstructed input, or a new Kaiming start.", default="inputs")
     min_window: int = setting("Fewest vectors over which a feature must be silent to count as dead (ours, for short runs).", default=1_000_000, within=(1, None))
     resample_inputs: int = setting("Random inputs whose loss decides what dead features become.", default=819_200, within=(1, None))
     median_vectors: int = setting("Vectors whose geometric median starts b_dec (ours).", default=65_536, within=(1, None))
@@ -130,6 +140,8 @@ class Studies:
     bootstrap: int = setting("Resamples behind a 95 % interval.", default=1000, within=(10, None))
     main: str = setting("The dictionary that stands for the paper's A/1.", default="A/1")
     twin: str = setting("The same dictionary on the other seed's model.", default="B/1")
+    contexts: tuple[str, ...] = setting("Contexts whose features are examined one by one: built-in ones, or of the section `contexts`.", default=tuple(BUILT_IN))
+    ablation_contexts: int = setting("Evaluation texts on which every feature is ablated, one at a time.", default=128, within=(1, None))
 
 
 SECTIONS: dict[str, type] = {"compute": Compute, "corpus": Corpus, "model": Model, "activations": Activations, "sae": Sae, "features": Features, "studies": Studies}
@@ -148,6 +160,7 @@ class Config:
     studies: Studies
     models: Mapping[str, Model]
     dictionaries: Mapping[str, Sae]
+    contexts: Mapping[str, Context]
 
     def hash(self) -> str:
         """Twelve hex digits that change when any setting other than where it runs changes."""
@@ -194,6 +207,7 @@ class Settings:
     studies: Studies | None = None
     models: Mapping[str, Model] | None = None
     dictionaries: Mapping[str, Sae] | None = None
+    contexts: Mapping[str, Context] | None = None
 
     def seed_of(self, section: Literal["model", "sae"]) -> int:
         """The seed of a model or dictionary inside this run: distinct for every pair of run seed and own seed."""
@@ -216,7 +230,7 @@ class Settings:
             raise ConfigError("--settings is not a JSON object; copy the command from `snakemake -n -p`")
         sections = {name: build(SECTIONS[name], value, name) for name, value in raw.items() if name in SECTIONS}
         sections |= {name: {key: build(entry, value, f"{name}.{key}") for key, value in _mapping(raw, name).items()}
-                     for name, entry in (("models", Model), ("dictionaries", Sae)) if name in raw}
+                     for name, entry in (("models", Model), ("dictionaries", Sae), ("contexts", Context)) if name in raw}
         rest = {name: value for name, value in raw.items() if name not in sections}
         if set(rest) != {"run", "seed"}:
             raise ConfigError(f"--settings needs run, seed and sections ({', '.join(SECTIONS)}); copy the command from `snakemake -n -p`")
@@ -250,7 +264,7 @@ def canonical_json(value: Any) -> str:
 
 def resolve(raw: Mapping[str, Any]) -> Config:
     """A run from the mapping that a config file holds. Raises ConfigError."""
-    known = {"run", "seed", "compute", "corpus", "model", "models", "activations", "sae", "dictionaries", "features", "studies"}
+    known = {"run", "seed", "compute", "corpus", "model", "models", "activations", "sae", "dictionaries", "features", "studies", "contexts"}
     for key in raw:
         if key not in known:
             raise ConfigError(f"{key} is not a section of the config; {nearest(str(key), known)}")
@@ -258,21 +272,25 @@ def resolve(raw: Mapping[str, Any]) -> Config:
     if not ID.fullmatch(run):
         raise ConfigError(f"run is {run!r}, but must be made of a-z, 0-9, _ and -, because it names a folder under results/")
     seed = checked(raw.get("seed", 0), int, (0, 999), "seed")
-    models = {name: build(Model, {**_mapping(raw, "model"), **_entry(entry, f"models.{name}")}, f"models.{name}") for name, entry in _mapping(raw, "models").items()}
-    dictionaries: dict[str, Sae] = {}
-    for name, entry in _mapping(raw, "dictionaries").items():
-        sae = build(Sae, {**_mapping(raw, "sae"), **_entry(entry, f"dictionaries.{name}")}, f"dictionaries.{name}")
-        for replicate in range(sae.replicates):
-            suffix = f"-r{replicate}" if replicate else ""
-            dictionaries[name + suffix] = dataclasses.replace(sae, seed=sae.seed + replicate, replicates=1)
-    config = Config(
-        run=run, seed=seed, models=models, dictionaries=dictionaries,
-        **{name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "studies")},
-    )
+    models: dict[str, Model] = _listed(raw, "models", Model, "model")
+    dictionaries: dict[str, Sae] = _listed(raw, "dictionaries", Sae, "sae")
+    sections = {name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "studies")}
+    config = Config(run=run, seed=seed, models=models, dictionaries=dictionaries, contexts=_contexts(raw, sections["studies"].contexts), **sections)
     _check_corpus(config.corpus)
     _check_models(config)
     _check_dictionaries(config)
     return config
+
+
+def _listed(raw: Mapping[str, Any], key: str, entry: type, common: str) -> dict[str, Any]:
+    """The entries of `models` or `dictionaries` with what they share, each with its replicates."""
+    found: dict[str, Any] = {}
+    for name, own in _mapping(raw, key).items():
+        built = build(entry, {**_mapping(raw, common), **_entry(own, f"{key}.{name}")}, f"{key}.{name}")
+        for replicate in range(built.replicates):
+            suffix = f"-r{replicate}" if replicate else ""
+            found[name + suffix] = dataclasses.replace(built, seed=built.seed + replicate, replicates=1)
+    return found
 
 
 def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -288,6 +306,28 @@ def _entry(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where} must be a mapping of settings, but is {value!r}")
     return value
+
+
+def _contexts(raw: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Context]:
+    """The contexts that a run examines, in its order."""
+    known = {**BUILT_IN, **{name: build(Context, entry, f"contexts.{name}") for name, entry in _mapping(raw, "contexts").items()}}
+    for name, context in known.items():
+        needed = {"characters": context.alphabet, "script": context.blocks, "pattern": context.pattern}[context.kind]
+        if not CONTEXT_ID.fullmatch(name):
+            raise ConfigError(f"contexts.{name}: an id is made of a-z and 0-9, because it names exhibits")
+        if not needed:
+            raise ConfigError(f"contexts.{name} is of kind {context.kind} and lacks its {dict(characters='alphabet', script='blocks', pattern='pattern')[context.kind]}")
+        if any(not BLOCK.fullmatch(block) for block in context.blocks):
+            raise ConfigError(f"contexts.{name}.blocks must be ranges of code points such as 0590-05FF, but is {', '.join(context.blocks)}")
+        for expression in (f"[{context.alphabet}]" if context.alphabet else "", context.pattern):
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise ConfigError(f"contexts.{name}: {expression!r} is not a regular expression ({error})") from None
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"studies.contexts lists {name!r}, which does not exist; {nearest(name, known)}")
+    return {name: known[name] for name in wanted}
 
 
 def _check_corpus(corpus: Corpus) -> None:
@@ -326,10 +366,19 @@ def _check_dictionaries(config: Config) -> None:
             raise ConfigError(f"dictionaries.{name}: a name is model/id, such as A/1, and an id is made of a-z, 0-9, _ and - (neurons is taken)")
         if model not in config.models:
             raise ConfigError(f"dictionaries.{name} belongs to model {model!r}, which models does not list; {nearest(model, config.models)}")
-        if config.activations.block % sae.batch:
-            raise ConfigError(f"dictionaries.{name}.batch is {sae.batch}, but must divide activations.block, {config.activations.block}")
-        if sae.vectors > config.activations.vectors:
-            raise ConfigError(f"dictionaries.{name}.vectors is {sae.vectors}, but activations.vectors gives only {config.activations.vectors}, and none is seen twice")
+        if not config.models[model].d_mlp and config.activations.site == "mlp_act":
+            raise ConfigError(f"dictionaries.{name} decomposes the neurons of models.{model}, whose d_mlp is 0; raise it")
+        stored = config.activations
+        per_context = sae.per_context or stored.per_context
+        if per_context > stored.per_context:
+            raise ConfigError(f"dictionaries.{name}.per_context is {per_context}, but activations.per_context samples only {stored.per_context} tokens of a context")
+        thinned = f" at per_context {per_context}" if sae.per_context else ""
+        block, vectors = (size * per_context // stored.per_context for size in (stored.block, stored.vectors))
+        if block % sae.batch:
+            raise ConfigError(f"dictionaries.{name}.batch is {sae.batch}, but must divide activations.block, {block}{thinned}")
+        if sae.vectors > vectors * sae.repeats:
+            often = "twice" if sae.repeats == 1 else f"more than {sae.repeats} times"
+            raise ConfigError(f"dictionaries.{name}.vectors is {sae.vectors}, but activations.vectors gives only {vectors}{thinned}, and none is seen {often}")
         steps = sae.vectors // sae.batch
         if steps < 1:
             raise ConfigError(f"dictionaries.{name}.vectors is {sae.vectors}, less than one batch of {sae.batch}")
@@ -380,7 +429,8 @@ def load(path: Path) -> Config:
 def explain() -> str:
     """Every section and setting with type, default and sentence, as Markdown-like text."""
     lines = ["run: name of the run, the folder under results/", "seed: seed of the whole run, 0 by default",
-             "models: id -> what differs from `model`", "dictionaries: model/id -> what differs from `sae`"]
+             "models: id -> what differs from `model`", "dictionaries: model/id -> what differs from `sae`",
+             "contexts: id -> a context beside the built-in ones (label, kind, alphabet, blocks, pattern, at_least)"]
     for name, section in SECTIONS.items():
         lines.append(f"\n{name}: {(section.__doc__ or '').splitlines()[0]}")
         hints = typing.get_type_hints(section)

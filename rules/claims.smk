@@ -46,8 +46,8 @@ rule report:
         ledger=R.claims(),
         template=written("paper", "report", "report.html.j2"),
         departures=written("paper", "report", "departures.csv"),
-        captions=claimed.captions(R),
-        exhibits=claimed.exhibits(R),
+        captions=claimed.captions(R, config_.studies.contexts),
+        exhibits=claimed.exhibits(R, config_.studies.contexts),
         corpus=R.corpus() / "corpus.json",
         reference=claimed.reference(config_.run),
     output:

@@ -1,21 +1,21 @@
 # Every exhibit is a target by name: `snakemake --cores all density_histograms`. It draws its study's table and nothing else.
-from replication.exhibits import EXHIBITS, sources, suffixes
+from replication import exhibits as drawn
 
-for exhibit in EXHIBITS.values():
+for exhibit in drawn.of(config_.studies.contexts).values():
 
     rule:
         name:
             exhibit.id
         input:
-            code=sources(exhibit),
+            code=drawn.sources(exhibit),
             style=written("replication", "exhibits", "paper.mplstyle"),
             data=R.study(exhibit.study) / "data.csv",
             numbers=R.study(exhibit.study) / "numbers.json",
-            caption=written("paper", "captions", f"{exhibit.id}.md"),
+            caption=written("paper", "captions", f"{exhibit.caption}.md"),
             distributions=written("paper", "published", "distributions.csv"),
             claims=written("paper", "published", "claims.csv"),
         output:
-            [R.exhibits() / f"{exhibit.id}{suffix}" for suffix in suffixes(exhibit)],
+            [R.exhibits() / f"{exhibit.id}{suffix}" for suffix in drawn.suffixes(exhibit)],
         log:
             R.log(f"exhibits/{exhibit.id}.log"),
         benchmark:

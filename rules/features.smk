@@ -1,6 +1,6 @@
 # What every feature and every neuron does on the run's evaluation tokens. One job a dictionary: the pass and its tables.
 from replication.config import model_of
-from replication.features import pairs, tables
+from replication.features import bare, every, pairs, tables
 
 
 rule features_tokens:
@@ -65,6 +65,38 @@ rule features_neurons:
     shell:
         "python -m replication features neurons --settings {params.settings:q} --log {log} --name {wildcards.model}/neurons"
         " --model {params.model} --corpus {params.corpus} --evaluation {params.evaluation} --out {params.out}"
+
+
+rule features_losses:
+    input:
+        code=code("replication.features.bare"),
+        tokens=R.evaluation() / "tokens.safetensors",
+        weights=R.model("{model}") / "weights.safetensors",
+        architecture=R.model("{model}") / "architecture.json",
+    output:
+        losses=R.features("{model}") / "losses.parquet",
+        meta=R.features("{model}") / "meta.json",
+    log:
+        R.log("features/{model}.log"),
+    benchmark:
+        R.benchmark("features/{model}.tsv")
+    wildcard_constraints:
+        model="|".join(bare(config_)) or "(?!)",
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=GPU,
+    params:
+        settings=config_.settings("compute", "activations", "features").json(),
+        model=subpath(input.weights, parent=True),
+        evaluation=R.evaluation(),
+        out=subpath(output.losses, parent=True),
+    message:
+        "features {wildcards.model}: measure the losses of a model without a dictionary"
+    shell:
+        "python -m replication features losses --settings {params.settings:q} --log {log} --model {params.model}"
+        " --evaluation {params.evaluation} --out {params.out}"
 
 
 rule features_dictionary:
@@ -148,3 +180,68 @@ rule features_matches:
     shell:
         "python -m replication features match --settings {params.settings:q} --log {log} --pairs {params.pairs} --models {params.models}"
         " --dictionaries {params.dictionaries} --corpus {params.corpus} --out {params.out}"
+
+
+rule features_contexts:
+    input:
+        code=code("replication.features.contexts"),
+        matrices=[R.features(name) / "matrix.safetensors" for name in every(config_)],
+        tokens=R.evaluation() / "tokens.safetensors",
+        tokenizer=R.corpus() / "tokenizer.json",
+        unigrams=R.corpus() / "unigrams.safetensors",
+    output:
+        contexts=R.evaluation() / "contexts.parquet",
+        proxies=R.evaluation() / "proxies.safetensors",
+        meta=R.evaluation() / "contexts.meta.json",
+    log:
+        R.log("features/contexts.log"),
+    benchmark:
+        R.benchmark("features/contexts.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=0,
+    params:
+        settings=config_.settings("compute", "studies", "contexts").json(),
+        names=every(config_),
+        corpus=R.corpus(),
+        out=R.evaluation(),
+    message:
+        "features: which features follow which context"
+    shell:
+        "python -m replication features contexts --settings {params.settings:q} --log {log} --names {params.names} --corpus {params.corpus}"
+        " --out {params.out}"
+
+
+rule features_ablation:
+    input:
+        code=code("replication.features.ablation"),
+        tokens=R.evaluation() / "tokens.safetensors",
+        dictionary=R.sae("{model}/{id}") / "sae_weights.safetensors",
+        weights=R.model("{model}") / "weights.safetensors",
+        architecture=R.model("{model}") / "architecture.json",
+        matrix=R.features("{model}/{id}") / "matrix.safetensors",
+    output:
+        ablation=R.features("{model}/{id}") / "ablation.parquet",
+        meta=R.features("{model}/{id}") / "ablation.meta.json",
+    log:
+        R.log("features/{model}/{id}.ablation.log"),
+    benchmark:
+        R.benchmark("features/{model}/{id}.ablation.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        settings=config_.settings("compute", "activations", "studies").json(),
+        dictionary=subpath(input.dictionary, parent=True),
+        model=subpath(input.weights, parent=True),
+        evaluation=R.evaluation(),
+        out=subpath(output.ablation, parent=True),
+    message:
+        "features {wildcards.model}/{wildcards.id}: ablate every feature"
+    shell:
+        "python -m replication features ablation --settings {params.settings:q} --log {log} --name {wildcards.model}/{wildcards.id}"
+        " --dictionary {params.dictionary} --model {params.model} --evaluation {params.evaluation} --out {params.out}"

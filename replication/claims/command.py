@@ -47,9 +47,10 @@ def judge(arguments: argparse.Namespace, settings: Settings, progress: Progress)
 def report(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
     """Parse and call."""
     from replication.claims import report as page
-    from replication.exhibits import EXHIBITS
+    from replication.exhibits import of
 
-    drawn = [page.Drawn(path.stem, EXHIBITS[path.stem].title, EXHIBITS[path.stem].section, path) for path in arguments.exhibits]
+    known = of(settings.studies.contexts) if settings.studies else {}
+    drawn = [page.Drawn(path.stem, known[path.stem].title, known[path.stem].section, path) for path in arguments.exhibits]
     page.make(
         settings=settings, claims=arguments.ledger, drawn=drawn, captions=arguments.captions, template=arguments.template,
         departures=arguments.departures, corpus=arguments.corpus, reference=_folder(arguments.reference), run=arguments.results,

@@ -1,10 +1,11 @@
 """The exhibits: every figure and table, in the paper's order. A registry that imports nothing heavy.
 
 An exhibit reads its study's `data.csv` and `numbers.json`, the published values and its caption, and draws; it never computes.
+A family of the detailed investigations gives one exhibit for each context of the run.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from replication.provenance import code
@@ -12,7 +13,10 @@ from replication.provenance import code
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One figure or table: where in the paper it stands, what it is called, which study it draws, and the module that does."""
+    """One figure or table: where in the paper it stands, what it is called, which study it draws, and the module that does.
+
+    `caption` names its template; `context` is the context that an exhibit of a family shows.
+    """
 
     id: str
     section: str
@@ -20,23 +24,49 @@ class Exhibit:
     kind: Literal["figure", "table"]
     study: str
     module: str
+    caption: str
+    context: str = ""
 
 
-def _figure(name: str, section: str, title: str) -> Exhibit:
-    return Exhibit(name, section, title, "figure", name, f"replication.exhibits.{name}")
+def _exhibit(name: str, section: str, title: str, kind: Literal["figure", "table"] = "figure") -> Exhibit:
+    return Exhibit(name, section, title, kind, name, f"replication.exhibits.{name}", name)
 
 
-EXHIBITS: Mapping[str, Exhibit] = {exhibit.id: exhibit for exhibit in (
-    _figure("live_features", "Global analysis", "Dead, ultralow and live features"),
-    _figure("loss_recovered", "Global analysis", "Loss recovered"),
-    _figure("universality_histogram", "Phenomenology", "Universality: best matches between two models"),
-    _figure("density_histograms", "Appendices", "Feature density"),
-    _figure("ultralow_cluster", "Appendices", "The ultralow cluster"),
-    _figure("tradeoff", "Appendices", "Sparsity against loss recovered"),
-    _figure("neuron_basis", "Appendices", "Features in the neuron basis"),
-    _figure("training_curves", "Appendices", "Training curves"),
-    _figure("cost_scaling", "Beyond the paper", "What a training step costs"),
+def _family(name: str, title: str) -> Exhibit:
+    return Exhibit(name, "Detailed investigations", title, "figure", name, f"replication.exhibits.detailed.{name}", name)
+
+
+FAMILIES: Mapping[str, Exhibit] = {family.id: family for family in (
+    # the families, in the paper's order
 )}
+EXHIBITS: Mapping[str, Exhibit] = {exhibit.id: exhibit for exhibit in (
+    _exhibit("live_features", "Global analysis", "Dead, ultralow and live features"),
+    _exhibit("loss_recovered", "Global analysis", "Loss recovered"),
+    _exhibit("universality_histogram", "Phenomenology", "Universality: best matches between two models"),
+    _exhibit("density_histograms", "Appendices", "Feature density"),
+    _exhibit("ultralow_cluster", "Appendices", "The ultralow cluster"),
+    _exhibit("tradeoff", "Appendices", "Sparsity against loss recovered"),
+    _exhibit("neuron_basis", "Appendices", "Features in the neuron basis"),
+    _exhibit("training_curves", "Appendices", "Training curves"),
+    _exhibit("cost_scaling", "Beyond the paper", "What a training step costs"),
+)}
+
+
+def of(contexts: Sequence[str]) -> dict[str, Exhibit]:
+    """All exhibits of a run that examines these contexts, by id: `sensitivity_arabic`, `density_histograms`."""
+    families = [of_context(family, context) for context in contexts for family in FAMILIES.values()]
+    return {exhibit.id: exhibit for exhibit in (*families, *EXHIBITS.values())}
+
+
+def of_context(family: Exhibit, context: str) -> Exhibit:
+    """A family's exhibit for one context."""
+    return replace(family, id=f"{family.id}_{context}", title=f"{family.title} ({context})", context=context)
+
+
+def find(name: str) -> Exhibit | None:
+    """The exhibit of an id, whatever contexts a run examines."""
+    family, _, context = name.rpartition("_")
+    return EXHIBITS.get(name) or (of_context(FAMILIES[family], context) if family in FAMILIES and context else None)
 
 
 def suffixes(exhibit: Exhibit) -> tuple[str, ...]:

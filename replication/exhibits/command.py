@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replication.config import Settings
-from replication.exhibits import EXHIBITS
+from replication.config import Settings, UserError, nearest
+from replication.exhibits import EXHIBITS, FAMILIES, find
 from replication.progress import Progress
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def register(job: "Job") -> None:
     """The one verb: draw."""
     parser = job("draw", draw, "Draw one exhibit from its study's table.")
-    parser.add_argument("name", choices=list(EXHIBITS), help="the exhibit")
+    parser.add_argument("name", help="the exhibit, such as density_histograms or sensitivity_arabic")
     parser.add_argument("--study", type=Path, required=True, help="folder of its study")
     parser.add_argument("--caption", type=Path, required=True, help="its caption, with the places of numbers")
     parser.add_argument("--distributions", type=Path, required=True, help="published distributions")
@@ -27,6 +27,9 @@ def draw(arguments: argparse.Namespace, settings: Settings, progress: Progress) 
     """Parse and call. The settings name the run; everything else that is drawn lies in the study's folder."""
     from replication.exhibits.draw import draw as run
 
-    run(exhibit=EXHIBITS[arguments.name], study=arguments.study, caption=arguments.caption, distributions=arguments.distributions,
+    exhibit = find(arguments.name)
+    if exhibit is None:
+        raise UserError(f"there is no exhibit {arguments.name!r}; {nearest(arguments.name, [*EXHIBITS, *(f'{name}_<context>' for name in FAMILIES)])}")
+    run(exhibit=exhibit, study=arguments.study, caption=arguments.caption, distributions=arguments.distributions,
         claims=arguments.claims, out=arguments.out)
     progress(1, 1)

@@ -1,6 +1,7 @@
 """What an exhibit is drawn from: its study's table and numbers, and the published values beside them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +14,19 @@ from replication import artifacts
 
 @dataclass(frozen=True)
 class Study:
-    """A study's results. `published` are the paper's values of its numbers; `distributions` is published data to lay under it."""
+    """A study's results. `published` are the paper's values of its numbers; `distributions` is published data to lay under it.
+
+    Of a family of contexts it is cut to one: its rows, its numbers without the prefix, its `label`, and why it is `absent`, if so.
+    """
 
     data: pd.DataFrame
     numbers: dict[str, dict[str, Any]]
     provenance: dict[str, Any]
     published: dict[str, float]
     distributions: pd.DataFrame
+    context: str = ""
+    label: str = ""
+    absent: str = ""
 
     @property
     def main(self) -> str:
@@ -33,6 +40,16 @@ class Study:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of texts: its header, its rows, the sample size for the small print, and facts for the caption."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Drawing:
     """A figure, the sample size for the small print, and facts for the caption beside the study's numbers."""
 
@@ -41,12 +58,21 @@ class Drawing:
     facts: dict[str, str]
 
 
-def read(folder: Path, name: str, *, distributions: Path, claims: Path) -> Study:
-    """A study's folder, checked against its checksums. Raises ArtifactError."""
+def read(folder: Path, name: str, *, distributions: Path, claims: Path, context: str = "") -> Study:
+    """A study's folder, checked against its checksums; cut to one context, if named. Raises ArtifactError."""
     artifacts.check(folder, artifacts.DATA, artifacts.NUMBERS)
-    found = artifacts.read_json(folder / artifacts.NUMBERS)
-    return Study(artifacts.read_table(folder / artifacts.DATA), found["numbers"], found["provenance"], published(claims, name),
-                 artifacts.read_table(distributions))
+    found, data = artifacts.read_json(folder / artifacts.NUMBERS), artifacts.read_table(folder / artifacts.DATA)
+    whole = Study(data, found["numbers"], found["provenance"], published(claims, name), artifacts.read_table(distributions))
+    if not context:
+        return whole
+    if context not in found.get("contexts", {}):
+        raise artifacts.ArtifactError(f"{folder} holds no context {context!r}; add it to studies.contexts and run `snakemake --cores all`")
+    return replace(whole, data=data[data["context"] == context].dropna(axis=1, how="all").reset_index(drop=True), context=context,
+                   numbers=_of(context, whole.numbers), published=_of(context, whole.published), **found["contexts"][context])
+
+
+def _of(context: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(f"{context}_"): value for key, value in values.items() if key.startswith(f"{context}_")}
 
 
 def published(claims: Path, study: str) -> dict[str, float]:

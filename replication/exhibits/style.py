@@ -43,6 +43,11 @@ SERIES: Sequence[Mapping[str, Any]] = (
 )
 MAIN: Mapping[str, Any] = {"color": ORANGE, "linestyle": "-", "marker": "o"}
 BEHIND: Mapping[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.85}  # keeps text legible over lines
+CONTEXT: Mapping[str, Any] = {"facecolor": "#2B7A4B", "edgecolor": "#123B23", "label": "in the context (proxy)"}
+REST: Mapping[str, Any] = {"facecolor": LIGHT, "edgecolor": GREY, "hatch": "////", "label": "elsewhere"}
+CONTEXTS: Sequence[Mapping[str, Any]] = tuple(  # of named contexts in the order of the run
+    {"color": colour, "marker": marker} for colour, marker in zip(
+        ("#2B7A4B", BLUE, RED, "#5B3A8C", "#3C9BC9", "#A65A8B", BLACK, "#8A4C00", "#6B8E23"), ("o", "s", "^", "D", "v", "P", "X", "<", ">"), strict=True))
 WIDTH = 7.2  # inches, the width of a text column
 PRINT = 0.20  # inches kept free for the small print
 THIN_SPACE = "\u2009"

@@ -24,6 +24,16 @@ def tables(config: Config) -> list[str]:
     return list(dict.fromkeys(name for pair in pairs(config) for name in pair))
 
 
+def every(config: Config) -> list[str]:
+    """All tables of a run: its dictionaries, and the neurons of each model that has one."""
+    return [*config.dictionaries, *dict.fromkeys(f"{model_of(name)}/{NEURONS}" for name in config.dictionaries)]
+
+
+def bare(config: Config) -> list[str]:
+    """Trained models without a dictionary, of which only the losses are measured."""
+    return [name for name in config.trained_models() if not any(model_of(dictionary) == name for dictionary in config.dictionaries)]
+
+
 def _pairs(config: Config) -> Iterator[tuple[str, str]]:
     main, twin = config.studies.main, config.studies.twin
     here, there = model_of(main), model_of(twin)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def register(job: "Job") -> None:
-    """The verbs: tokens, neurons, dictionary, match."""
+    """The verbs: tokens, neurons, losses, dictionary, match, contexts, ablation."""
     parser = job("tokens", tokens, "Draw the evaluation contexts from held-out text.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="features folder of the run")
@@ -20,6 +20,11 @@ def register(job: "Job") -> None:
     parser = job("neurons", neurons, "Measure a model's neurons and its losses.")
     parser.add_argument("--name", required=True, help="the table's name, such as A/neurons")
     _shared(parser)
+
+    parser = job("losses", losses, "Measure the losses of a model that has no dictionary.")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--evaluation", type=Path, required=True, help="features folder of the run, which holds the evaluation tokens")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the table")
 
     parser = job("dictionary", dictionary, "Measure a dictionary's features in one pass over the evaluation tokens.")
     parser.add_argument("--name", required=True, help="model/id, such as A/1")
@@ -33,6 +38,19 @@ def register(job: "Job") -> None:
     parser.add_argument("--dictionaries", type=Path, required=True, help="folder of all dictionaries")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="features folder of the run, which holds the tables")
+
+
+    parser = job("contexts", contexts, "Score the evaluation tokens by the proxies of contexts, and rank every table's features by them.")
+    parser.add_argument("--names", nargs="+", required=True, help="dictionaries and neuron tables, such as A/1 and A/neurons")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--out", type=Path, required=True, help="features folder of the run, which holds the tables")
+
+    parser = job("ablation", ablation, "Ablate every feature of a dictionary, one at a time, on a few evaluation texts.")
+    parser.add_argument("--name", required=True, help="model/id, such as A/1")
+    parser.add_argument("--dictionary", type=Path, required=True, help="folder of the dictionary")
+    parser.add_argument("--model", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--evaluation", type=Path, required=True, help="features folder of the run, which holds the evaluation tokens")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the dictionary's tables")
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +75,13 @@ def neurons(arguments: argparse.Namespace, settings: Settings, progress: Progres
         out=arguments.out, progress=progress)
 
 
+def losses(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.bare import measure as run
+
+    run(settings=settings, model=arguments.model, evaluation=arguments.evaluation, out=arguments.out, progress=progress)
+
+
 def dictionary(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
     """Parse and call."""
     from replication.features.evaluate import evaluate as run
@@ -71,4 +96,19 @@ def match(arguments: argparse.Namespace, settings: Settings, progress: Progress)
 
     pairs = [(left, right) for left, _, right in (pair.partition("=") for pair in arguments.pairs)]
     run(settings=settings, pairs=pairs, models=arguments.models, dictionaries=arguments.dictionaries, corpus=arguments.corpus,
+        out=arguments.out, progress=progress)
+
+
+def contexts(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.contexts import make as run
+
+    run(settings=settings, names=arguments.names, corpus=arguments.corpus, out=arguments.out, progress=progress)
+
+
+def ablation(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.ablation import measure as run
+
+    run(settings=settings, dictionary=arguments.dictionary, model=arguments.model, evaluation=arguments.evaluation, matrix=arguments.out,
         out=arguments.out, progress=progress)

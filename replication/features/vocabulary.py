@@ -32,17 +32,28 @@ class Vocabulary:
 
 def token_strings(tokenizer: Path) -> list[str]:
     """The text of every token of a `tokenizer.json`, by token id. Raises ArtifactError when the file is missing or no tokenizer."""
+    names, special, byte_level = _names(tokenizer)
+    return [name if token in special or not byte_level else _bytes(name).decode("utf-8", "backslashreplace") for token, name in enumerate(names)]
+
+
+def token_bytes(tokenizer: Path) -> list[bytes]:
+    """The UTF-8 bytes of every token, none for special ones such as end of text. Raises ArtifactError as `token_strings` does."""
+    names, special, byte_level = _names(tokenizer)
+    return [b"" if token in special else _bytes(name) if byte_level else name.encode() for token, name in enumerate(names)]
+
+
+def _names(tokenizer: Path) -> tuple[list[str], set[int], bool]:
+    """Tokens as the tokenizer spells them, which ids are special, and whether a spelling's characters stand for bytes."""
     loaded = load(tokenizer)
     content = json.loads(tokenizer.read_text(encoding="utf-8"))
     names = [loaded.id_to_token(token) or "" for token in range(loaded.get_vocab_size(with_added_tokens=True))]
-    if "ByteLevel" not in json.dumps([content.get("pre_tokenizer"), content.get("decoder")]):
-        return [name.replace("▁", " ") for name in names]
+    byte_level = "ByteLevel" in json.dumps([content.get("pre_tokenizer"), content.get("decoder")])
     special = {entry["id"] for entry in content.get("added_tokens", [])}
-    return [name if token in special else _text(name) for token, name in enumerate(names)]
+    return names if byte_level else [name.replace("▁", " ") for name in names], special, byte_level
 
 
-def _text(name: str) -> str:
-    return bytes(BYTES[character] for character in name).decode("utf-8", "backslashreplace")
+def _bytes(name: str) -> bytes:
+    return bytes(BYTES[character] for character in name)
 
 
 def _byte_characters() -> dict[str, int]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Config, Settings, model_of
+from replication.features import NEURONS
 from replication.provenance import written
 from replication.studies.replicates import alike, groups, sibling
 
@@ -23,6 +24,16 @@ FILES: Mapping[str, Callable[[Layout, str], Path]] = {
     "matrix": lambda layout, name: layout.features(name) / artifacts.MATRIX,
     "weights": lambda layout, name: layout.sae(name) / artifacts.SAE_WEIGHTS,
     "log": lambda layout, name: layout.sae(name) / artifacts.TRAINING_LOG,
+    "start": lambda layout, name: layout.sae(name) / artifacts.SAE_START,
+    "examples": lambda layout, name: layout.features(name) / artifacts.EXAMPLES,
+    "ablation": lambda layout, name: layout.features(name) / artifacts.ABLATION,
+    "model": lambda layout, name: layout.model(model_of(name)) / artifacts.WEIGHTS,
+}
+SHARED: Mapping[str, Callable[[Layout], tuple[Path, ...]]] = {
+    "matches": lambda layout: (layout.evaluation() / artifacts.MATCHES,),
+    "tokens": lambda layout: (layout.evaluation() / artifacts.EVALUATION_TOKENS,),
+    "contexts": lambda layout: (layout.evaluation() / artifacts.PROXIES, layout.evaluation() / artifacts.CONTEXTS),
+    "vocabulary": lambda layout: (layout.corpus() / artifacts.TOKENIZER, layout.corpus() / artifacts.UNIGRAMS),
 }
 
 
@@ -56,6 +67,28 @@ def twin(config: Config) -> list[str]:
     return [config.studies.twin]
 
 
+def main_alone(config: Config) -> list[str]:
+    """The main dictionary without its replicates."""
+    return [config.studies.main]
+
+
+def main_and_twin(config: Config) -> list[str]:
+    """The main dictionary and its counterpart on the other seed's model."""
+    return list(dict.fromkeys([config.studies.main, config.studies.twin]))
+
+
+def ladder_of_sizes(config: Config) -> list[str]:
+    """The paper's sizes of the main model (A/0, A/1, A/2, ...), as far as the run has them, with replicates."""
+    sizes = {name: of for name, of in groups(config.dictionaries).items() if model_of(name) == model_of(config.studies.main)}
+    return [name for group, of in sizes.items() if group.partition("/")[2].isdigit() for name in of]
+
+
+def three_sizes(config: Config) -> list[str]:
+    """A/0, the main dictionary and A/2, as far as the run has them, without replicates."""
+    wanted = (sibling(config.studies.main, "0"), config.studies.main, sibling(config.studies.main, "2"))
+    return [name for name in dict.fromkeys(wanted) if name in config.dictionaries]
+
+
 def none(config: Config) -> list[str]:
     """No dictionary."""
     return []
@@ -63,37 +96,57 @@ def none(config: Config) -> list[str]:
 
 @dataclass(frozen=True)
 class Study:
-    """One study: its module, the dictionaries of which it reads files, and the kinds of files that it reads of each.
+    """One study: its module, the dictionaries of which it reads files, and the kinds of files (of `FILES`) that it reads of each.
 
-    With `matches` it reads the table of best matches too, which also depends on the dictionaries `beside`. `written` is a
-    file of the project that it reads.
+    `neurons` are kinds that it reads of the neurons of their models, `shared` the files of the whole run (of `SHARED`).
+    Matches also depend on the dictionaries `beside`. With `contexts` it examines the run's contexts. `written` is a file of the
+    project that it reads.
     """
 
     id: str
     module: str
     dictionaries: Select
     reads: tuple[str, ...]
-    matches: bool = False
+    shared: tuple[str, ...] = ()
+    neurons: tuple[str, ...] = ()
+    contexts: bool = False
     beside: Select = none
     written: tuple[str, ...] = ()
 
     def inputs(self, config: Config, layout: Layout) -> list[Path]:
         """Every file that the study reads."""
-        files = [FILES[kind](layout, name) for name in self.dictionaries(config) for kind in self.reads]
-        return [layout.corpus() / artifacts.CORPUS, *([layout.evaluation() / artifacts.MATCHES] if self.matches else []), *files,
-                *([Path(written(*self.written))] if self.written else [])]
+        names = self.dictionaries(config)
+        files = [FILES[kind](layout, name) for name in names for kind in self.reads]
+        files += [FILES[kind](layout, f"{model_of(name)}/{NEURONS}") for name in names for kind in self.neurons]
+        files += [path for kind in self.shared for path in SHARED[kind](layout)]
+        files += [Path(written(*self.written))] if self.written else []
+        return list(dict.fromkeys([layout.corpus() / artifacts.CORPUS, *files]))
 
     def settings(self, config: Config) -> Settings:
         """The slice of the config that its numbers depend on; its hash is printed on the exhibit."""
         names = list(dict.fromkeys([*self.dictionaries(config), *self.beside(config)]))
         models = sorted({model_of(name) for name in names})
-        return config.settings("corpus", "activations", "features", "studies", models=models, dictionaries=names)
+        return config.settings("corpus", "activations", "features", "studies", *(["contexts"] if self.contexts else []), models=models, dictionaries=names)
 
 
 STUDIES: Mapping[str, Study] = {study.id: study for study in (
+    Study("activation_spectrum", "replication.studies.detailed.activation_spectrum", main_alone, ("matrix",),
+          shared=("tokens", "contexts", "vocabulary"), contexts=True),
+    Study("sensitivity", "replication.studies.detailed.sensitivity", main_alone, ("matrix",), neurons=("matrix",),
+          shared=("tokens", "contexts", "vocabulary"), contexts=True),
+    Study("disagreement", "replication.studies.detailed.disagreement", main_alone, ("matrix",),
+          shared=("tokens", "contexts", "vocabulary"), contexts=True),
+    Study("not_a_neuron", "replication.studies.detailed.not_a_neuron", main_alone, ("matrix", "weights", "model"), neurons=("matrix", "examples"),
+          shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True, beside=twin),
     Study("live_features", "replication.studies.live_features", every, ("features", "evaluation")),
     Study("loss_recovered", "replication.studies.loss_recovered", every, ("losses",)),
-    Study("universality_histogram", "replication.studies.universality_histogram", main, ("features",), matches=True, beside=twin),
+    Study("universality_histogram", "replication.studies.universality_histogram", main, ("features",), shared=("matches",), beside=twin),
+    Study("feature_umap", "replication.studies.feature_umap", three_sizes, ("features", "matrix", "weights"),
+          shared=("contexts", "tokens", "vocabulary"), contexts=True),
+    Study("splitting_graph", "replication.studies.splitting_graph", three_sizes, ("features", "matrix", "weights", "model"),
+          shared=("tokens", "vocabulary")),
+    Study("token_features", "replication.studies.token_features", ladder_of_sizes, ("features", "matrix", "examples"),
+          shared=("tokens", "vocabulary")),
     Study("density_histograms", "replication.studies.density_histograms", every, ("features", "evaluation")),
     Study("ultralow_cluster", "replication.studies.ultralow_cluster", main_and_paper_start,
           ("features", "evaluation", "matrix", "weights")),

@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,11 @@ from replication.config import Settings, UserError
 from replication.features.matrix import EvaluationMatrix
 from replication.provenance import Stopwatch, written
 from replication.studies.intervals import Estimate
+
+if TYPE_CHECKING:
+    from replication.features.vocabulary import Vocabulary
+    from replication.model.transformer import Transformer
+    from replication.sae.dictionary import Dictionary
 
 
 @dataclass(frozen=True)
@@ -66,19 +71,70 @@ class Reader:
 
     def weights(self, name: str) -> dict[str, np.ndarray]:
         """`W_enc` [d_in, d_sae], `b_enc`, `W_dec` [d_sae, d_in], `b_dec` of a dictionary, without torch."""
-        path = self._checked(self.layout.sae(name), artifacts.SAE_WEIGHTS)
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise ArtifactError(f"{path} is truncated or not safetensors ({error}); delete it and run `snakemake --cores all`") from None
+        return self._tensors(self._checked(self.layout.sae(name), artifacts.SAE_WEIGHTS))
 
     def matrix(self, name: str) -> EvaluationMatrix:
-        """The evaluation matrix of a dictionary."""
+        """The evaluation matrix of a dictionary or of neurons."""
         return EvaluationMatrix(self._checked(self.layout.features(name), artifacts.MATRIX))
 
     def matches(self) -> pd.DataFrame:
         """Best matches between dictionaries and neurons."""
         return artifacts.read_table(self._checked(self.layout.evaluation(), artifacts.MATCHES, artifacts.MATCHES_META))
+
+    def examples(self, name: str, *columns: str) -> pd.DataFrame:
+        """Columns of the examples of a dictionary or of neurons, see `features.examples.table`."""
+        return artifacts.read_table(self._checked(self.layout.features(name), artifacts.EXAMPLES), columns or None)
+
+    def ablation(self, name: str) -> pd.DataFrame:
+        """Effects of ablating every feature of a dictionary: context, pos, feature, activation, effect (see `features.ablation`)."""
+        return artifacts.read_table(self._checked(self.layout.features(name), artifacts.ABLATION, artifacts.ABLATION_META))
+
+    def start(self, name: str) -> dict[str, np.ndarray]:
+        """Directions in which the features of a dictionary were last started: `W_dec` [d_sae, d_in], and `resampled` [d_sae]."""
+        return self._tensors(self._checked(self.layout.sae(name), artifacts.SAE_START))
+
+    def tokens(self) -> np.ndarray:
+        """The evaluation tokens, int32 [context, n_ctx]."""
+        tokens: np.ndarray = self._tensors(self._checked(self.layout.evaluation(), artifacts.EVALUATION_TOKENS, artifacts.TOKENS_META))["tokens"]
+        return tokens
+
+    def proxies(self) -> dict[str, np.ndarray]:
+        """Scores of the evaluation tokens by context, float32 [token]; a context is on where they are above zero."""
+        return {key: value for key, value in self._proxies().items() if "/" not in key}
+
+    def vocabulary_proxies(self) -> dict[str, np.ndarray]:
+        """Scores of each token of the vocabulary alone by context, float32 [d_vocab], before the context's threshold."""
+        return {key.removesuffix("/lone"): value for key, value in self._proxies().items() if key.endswith("/lone")}
+
+    def members(self) -> dict[str, np.ndarray]:
+        """Which tokens of the vocabulary are a context's own, bool [d_vocab], by context."""
+        return {key.removesuffix("/member"): value for key, value in self._proxies().items() if key.endswith("/member")}
+
+    def context_features(self) -> pd.DataFrame:
+        """Which features follow which context: dictionary, context, feature, rank, correlation_chosen, correlation."""
+        return artifacts.read_table(self._checked(self.layout.evaluation(), artifacts.CONTEXTS, artifacts.CONTEXTS_META))
+
+    def vocabulary(self) -> "Vocabulary":
+        """The text of every token, and its count in the training text."""
+        from replication.features.vocabulary import Vocabulary
+
+        for file, meta in ((artifacts.TOKENIZER, artifacts.TOKENIZER_META), (artifacts.UNIGRAMS, artifacts.TOKENS_META)):
+            self._checked(self.layout.corpus(), file, meta)
+        return Vocabulary.read(self.layout.corpus())
+
+    def model(self, name: str) -> "Transformer":
+        """A transformer, such as `A`, on the CPU."""
+        from replication.model.store import load
+
+        self._checked(self.layout.model(name), artifacts.WEIGHTS)
+        return load(self.layout.model(name))
+
+    def sae(self, name: str) -> "Dictionary":
+        """A dictionary, such as `A/1`, on the CPU, as torch tensors."""
+        from replication.sae import load
+
+        self._checked(self.layout.sae(name), artifacts.SAE_WEIGHTS)
+        return load(self.layout.sae(name))
 
     def corpus(self) -> dict[str, Any]:
         """What the text was."""
@@ -90,9 +146,21 @@ class Reader:
         self.inputs["/".join(parts)] = path = Path(written(*parts))
         return path
 
+    def _proxies(self) -> dict[str, np.ndarray]:
+        return self._tensors(self._checked(self.layout.evaluation(), artifacts.PROXIES, artifacts.CONTEXTS_META))
+
+    @staticmethod
+    def _tensors(path: Path) -> dict[str, np.ndarray]:
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ArtifactError(f"{path} is truncated or not safetensors ({error}); delete it and run `snakemake --cores all`") from None
+
     def _checked(self, folder: Path, file: str, meta: str = artifacts.META) -> Path:
-        artifacts.check(folder, file, name=meta)
-        self.inputs[str((folder / file).relative_to(self.layout.root))] = folder / file
+        role = str((folder / file).relative_to(self.layout.root))
+        if role not in self.inputs:  # a large file's checksum takes longer than reading it
+            artifacts.check(folder, file, name=meta)
+            self.inputs[role] = folder / file
         return folder / file
 
 
@@ -103,10 +171,10 @@ def provenance(settings: Settings, corpus: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(*, out: Path, study: str, data: pd.DataFrame, numbers: Mapping[str, Number], settings: Settings, reader: Reader,
-          stopwatch: Stopwatch, missing: Mapping[str, str] | None = None) -> None:
+          stopwatch: Stopwatch, missing: Mapping[str, str] | None = None, **extra: Any) -> None:
     """Write a study's folder; in a table by dictionary the column `main` marks the one that stands for the paper's A/1.
 
-    A number that is not finite is left out; `missing` says of such keys why, in a few words.
+    A number that is not finite is left out; `missing` says of such keys why, in a few words. `extra` goes into `numbers.json` as it is.
     """
     if data.empty:
         raise UserError(f"study {study} found nothing to tell in {reader.layout.root}; the run lacks the dictionaries that it compares")
@@ -115,7 +183,7 @@ def write(*, out: Path, study: str, data: pd.DataFrame, numbers: Mapping[str, Nu
     artifacts.write_table(out / artifacts.DATA, data)
     finite = {key: plain(value) for key, value in numbers.items() if math.isfinite(value.value)}
     why = {key: reason for key, reason in (missing or {}).items() if key not in finite}
-    artifacts.write_json(out / artifacts.NUMBERS, {"provenance": provenance(settings, reader.corpus()), "numbers": finite, "missing": why})
+    artifacts.write_json(out / artifacts.NUMBERS, {"provenance": provenance(settings, reader.corpus()), "numbers": finite, "missing": why, **extra})
     files = {name: out / name for name in (artifacts.DATA, artifacts.NUMBERS)}
     artifacts.write_meta(out, stage="studies", settings=settings, files=files, inputs=reader.inputs, stopwatch=stopwatch, study=study)
 

@@ -1,0 +1,45 @@
+"""Named contexts, such as Arabic script or base64: what a string of tokens must be to lie in one.
+
+A run lists the contexts that it examines in `studies.contexts`; its config may describe more under `contexts`, in the same
+form as the ones below. How a context becomes a number for each token is in `features/proxies.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from replication.validation import ZERO_OR_MORE, setting
+
+
+@dataclass(frozen=True)
+class Context:
+    """A kind of text that a person can tell."""
+
+    label: str = setting("What people call it, as in a figure's title.")
+    kind: Literal["characters", "script", "pattern"] = setting(
+        "`characters`: strings over an alphabet; `script`: characters of Unicode blocks; `pattern`: matches of a regular expression.")
+    alphabet: str = setting("`characters` only: the allowed characters, as inside the brackets of a regular expression.", default="")
+    blocks: tuple[str, ...] = setting("`script` only: ranges of code points such as 0590-05FF.", default=())
+    pattern: str = setting("`pattern` only: a regular expression over the UTF-8 bytes of a text; what it matches lies in the context.", default="")
+    threshold: float = setting(
+        "Nats of the score above which a token is on; a small vocabulary needs more than the paper's 0 (ours).", default=0.0, within=ZERO_OR_MORE)
+    at_least: int = setting("`characters` only: the fewest tokens that a string must have.", default=1, within=(1, 16))
+
+
+# The first four are the paper's; their alphabets and main blocks too. The other Arabic blocks and everything below are ours, and
+# so are thresholds: the paper gives none for base64, and with a small vocabulary most numbers and short names score above 0.
+BUILT_IN: Mapping[str, Context] = {
+    "arabic": Context("Arabic script", "script", blocks=("0600-06FF", "0750-077F", "0870-089F", "08A0-08FF", "FB50-FDFF", "FE70-FEFF")),
+    "dna": Context("DNA", "characters", alphabet="ATCG", at_least=2),
+    "base64": Context("base64", "characters", alphabet="a-zA-Z0-9+/", threshold=20.0),
+    "hebrew": Context("Hebrew script", "script", blocks=("0590-05FF",)),
+    "hex": Context("hexadecimal", "characters", alphabet="0-9a-fA-F", threshold=10.0),
+    "licence": Context("licence text", "pattern", pattern=(
+        r"(?i)[^\n]*(?:warrant(?:y|ies)|merchantab|redistribut|permission is hereby|licensed under|copyright notice|liab(?:le|ility))[^\n]*")),
+    "latex": Context("LaTeX maths", "pattern", pattern=(
+        r"\\(?:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|omega|frac|sqrt|sum|prod|int|left|right|math[a-z]+|text[a-z]*|begin|end"
+        r"|cdot|times|infty|partial|nabla|leq?|geq?|neq?|in|to|quad|ldots|hat|bar|vec|overline|operatorname|label|ref|cite|item|section)(?![a-zA-Z])"
+        r"(?:[_^]?\{[^{}\n]{0,80}\}|[_^][0-9a-zA-Z])*")),
+    "html": Context("HTML tags", "pattern", pattern=r"</?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>\n]{0,200})?/?>"),
+    "constants": Context("upper-case identifiers", "pattern", pattern=r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-z0-9_])"),
+}

@@ -1,0 +1,1 @@
+"""Detailed investigations: one exhibit per family and context, drawn by the family's module."""
