@@ -1,18 +1,34 @@
-"""A run made of planted tables: what the stages up to `features` leave behind, without training anything."""
+"""A run made of planted tables: what the stages up to `features` leave behind, without training anything.
 
+Texts, tokenizer, transformers (untrained) and neuron tables are real; what dictionaries do is planted: feature `k` of every
+dictionary fires where the run's context `k` is on.
+"""
+
+import base64
+import functools
 import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from safetensors.numpy import save_file
 from scipy import sparse
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import Config, Sae, resampling_steps
-from replication.features import pairs, tables
-from replication.features.matrix import MatrixWriter
+from replication.config import Config, Sae, model_of, resampling_steps
+from replication.corpus import tokenizer
+from replication.features import every, neurons, pairs, profile, tables
+from replication.features.ablation import measure as ablate
+from replication.features.contexts import make as make_contexts
+from replication.features.contexts import pieces, score
+from replication.features.logit_weights import Readout, written
+from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.features.tokens import read
+from replication.features.vocabulary import Vocabulary
+from replication.model import store
+from replication.model.transformer import Architecture, Transformer
 from replication.provenance import Stopwatch
 
 
@@ -36,23 +52,92 @@ def plant(root: Path, config: Config) -> Layout:
     """Every table that a study reads."""
     layout = Layout(root)
     write_json(config, layout.corpus(), artifacts.CORPUS, {"manifest_sha256": "c0ffee" * 10 + "beef", "matches_reference": True})
+    text(layout, config)
+    for model in config.models:
+        transformer(layout, config, model)
+    tokens = read(layout.evaluation()).numpy()
+    _, scores = score(config.contexts, pieces(layout.corpus()), tokens)
+    on = np.stack([row.ravel() > 0 for row in scores.values()], axis=1)
     for index, (name, sae) in enumerate(config.dictionaries.items()):
-        dictionary(layout, config, name, sae, np.random.default_rng(index))
+        dictionary(layout, config, name, sae, on, tokens, np.random.default_rng(index))
     match_table(layout, config)
+    settings = config.settings("compute", "activations", "features", "studies", "contexts")
+    make_contexts(settings=settings, names=every(config), corpus=layout.corpus(), out=layout.evaluation())
+    main = config.studies.main
+    ablate(settings=settings, dictionary=layout.sae(main), model=layout.model(model_of(main)), evaluation=layout.evaluation(),
+           matrix=layout.features(main), out=layout.features(main))
     return layout
 
 
-def dictionary(layout: Layout, config: Config, name: str, sae: Sae, rng: np.random.Generator) -> None:
-    """Two clusters of features; the lower one shares its encoder direction."""
+SENTENCES = ["the cat sat on the mat, and a dog of the house saw it. ", "import numpy as np\nfor row in range(10):\n    print(row)\n",
+             "This is the end of a short story about the sea and the wind. "]
+PHRASE = "EVEN THE IMPLIED WARRANTY OF MERCHANTABILITY OR FITNESS FOR A PARTICULAR PURPOSE\n"
+
+
+@functools.cache
+def texts(count: int) -> list[str]:
+    """Texts in turn: of each built-in context, and plain ones."""
+    rng = np.random.default_rng(5)
+
+    def letters(alphabet: str, size: int) -> str:
+        return "".join(rng.choice(list(alphabet), size))
+
+    makers = [
+        lambda: " ".join(letters("ابتثجحخدرزسشصطعغفقكلمنهوي", 5) for _ in range(40)),
+        lambda: "".join(letters("ACGT", 60) + "\n" for _ in range(6)),
+        lambda: base64.b64encode(rng.bytes(150)).decode() + "\n" + base64.b64encode(b"plain words in base sixty four " * 4).decode(),
+        lambda: " ".join(letters("אבגדהוזחטיכלמנסעפצקרשת", 5) for _ in range(40)),
+        lambda: rng.bytes(120).hex(),
+        lambda: PHRASE * 4,
+        lambda: " ".join(rf"\\frac{{{letters('abc', 1)}}}{{x_{k}}} + \\alpha" for k in range(30)),
+        lambda: "".join(f"<td class='{letters('abcde', 3)}'>{k}</td>\n" for k in range(30)),
+        lambda: "".join(f"{letters('ABCDEFGH', 4)}_{letters('ABCDEFGH', 5)} = {k}\n" for k in range(30)),
+        *[lambda sentence=sentence: sentence * 6 for sentence in SENTENCES]]
+    return [makers[k // 2 % len(makers)]() for k in range(count)]  # two of a kind: one for each half of the evaluation tokens
+
+
+def text(layout: Layout, config: Config) -> None:
+    """Tokenizer, unigram counts and evaluation tokens, a text in each context."""
+    corpus, n_ctx = layout.corpus(), config.models["A"].n_ctx
+    corpus.mkdir(parents=True, exist_ok=True)
+    trained = tokenizer.train(texts(120), config.corpus.d_vocab)
+    trained.save(str(corpus / artifacts.TOKENIZER))
+    finish(config, corpus, artifacts.TOKENIZER, name=artifacts.TOKENIZER_META)
+    encoded = [trained.encode(words).ids for words in texts(config.features.contexts)]
+    rows = np.array([(ids * (n_ctx // len(ids) + 1))[:n_ctx] for ids in encoded], dtype=np.int32)
+    counts = np.bincount(np.concatenate([trained.encode(words).ids for words in texts(120)]), minlength=trained.get_vocab_size()) + 1
+    save(config, corpus, artifacts.UNIGRAMS, {"counts": counts.astype(np.int64)}, name=artifacts.TOKENS_META)
+    save(config, layout.evaluation(), artifacts.EVALUATION_TOKENS, {"tokens": rows}, name=artifacts.TOKENS_META)
+
+
+def transformer(layout: Layout, config: Config, name: str) -> None:
+    """An untrained model with large weights, and its neuron tables."""
+    d_vocab = len(Vocabulary.read(layout.corpus()).strings)
+    made = Transformer(Architecture.of(config.models[name], d_vocab)).initialise(list(config.models).index(name))
+    with torch.no_grad():
+        for parameter in made.parameters():
+            if parameter.dim() > 1:
+                parameter *= 4
+    finish(config, layout.model(name), *(path.name for path in store.save(made, layout.model(name)).values()))
+    neurons.measure(settings=config.settings("compute", "activations", "features"), name=f"{name}/neurons", model=layout.model(name),
+                    corpus=layout.corpus(), evaluation=layout.evaluation(), out=layout.features(f"{name}/neurons"))
+
+
+def dictionary(layout: Layout, config: Config, name: str, sae: Sae, on: np.ndarray, text: np.ndarray, rng: np.random.Generator) -> None:
+    """Two clusters of features; the lower one shares its encoder direction. `on` [token, context] is where the first features fire."""
     d_in, n_ctx = config.models[name.partition("/")[0]].d_mlp, config.models["A"].n_ctx
     contexts = config.features.contexts
     tokens = contexts * n_ctx
     lower = rng.random(sae.d_sae) < (0.75 if name == "A/kaiming" else 0.2)
+    lower[: on.shape[1]] = False
     shrink = 0.3 * np.log10(sae.d_sae / config.dictionaries["A/1"].d_sae)
     expected = 10 ** np.where(lower, rng.normal(-3.4, 0.3, sae.d_sae), rng.normal(-2.2 - shrink, 0.5, sae.d_sae))
     wanted = rng.binomial(tokens, np.minimum(expected, 0.5))
     places = np.unique(rng.integers(tokens, size=wanted.sum()) * sae.d_sae + np.repeat(np.arange(sae.d_sae), wanted))
-    values = rng.exponential(1, len(places)).astype(np.float32) + np.float32(0.01)
+    token, context = np.nonzero(on & (rng.random(on.shape) < 0.9))
+    planted = token * sae.d_sae + context
+    places = np.union1d(places[places % sae.d_sae >= on.shape[1]], planted)
+    values = rng.exponential(1, len(places)).astype(np.float32) + np.where(np.isin(places, planted), 3, 0.01).astype(np.float32)
     chosen = sparse.csr_array((values, (places // sae.d_sae, places % sae.d_sae)), shape=(tokens, sae.d_sae))
     folder = layout.features(name)
     with MatrixWriter(path := folder / artifacts.MATRIX, n_features=sae.d_sae, contexts=contexts, n_ctx=n_ctx,
@@ -72,10 +157,15 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, rng: np.rand
     fired = np.bincount(places % sae.d_sae, minlength=sae.d_sae)
     live = fired > 0
     part = np.where(~live, "dead", np.where(lower, "ultralow", "other"))
-    table = pd.DataFrame({
-        "feature": np.arange(sae.d_sae), "density": fired / tokens, "fired": fired,
+    measured, examples = profile.activations(EvaluationMatrix(path), text, side=4)
+    examples.to_parquet(folder / artifacts.EXAMPLES, index=False)
+    model, vocabulary = store.load(layout.model(name.partition("/")[0])), Vocabulary.read(layout.corpus())
+    readout = Readout.of(model, vocabulary.counts, rare_token=config.features.rare_token)
+    logits = profile.logits(readout, written(model, "mlp_act", torch.from_numpy(decoder.astype(np.float32))), vocabulary.strings)
+    table = pd.concat([measured, logits], axis=1).assign(**{
         "bias": bias, "decoder_encoder": (encoder * decoder).sum(1),
-        "moved": ~lower | (rng.random(sae.d_sae) < 0.1), "part": part, "cluster": np.where(live, np.where(lower, "lower", "upper"), None)})
+        "moved": ~lower | (rng.random(sae.d_sae) < 0.1), "part": part, "cluster": np.where(live, np.where(lower, "lower", "upper"), None),
+        "cosine": (encoder * decoder).sum(1) / np.linalg.norm(encoder, axis=1)})
     table.to_parquet(folder / artifacts.FEATURES, index=False)
     size, strength = np.log2(sae.d_sae), np.log(sae.l1 / 0.003)
     share = (0.55 + 0.035 * size - 0.06 * strength + 0.004 * rng.normal()) if not name.startswith("random") else 0.5
@@ -90,9 +180,13 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, rng: np.rand
     (folder / artifacts.EVALUATION).write_text(json.dumps({
         "dictionary": name, "tokens": tokens, "contexts": contexts, "ultralow_measurable": False, "l0": float(losses["l0"].sum() / tokens),
         "mixture": {"separation": 4.2, "bic_gain": 100.0, "valley": 0.2, "clear": True}, "features": sae.d_sae}))
-    finish(config, folder, path.name, artifacts.FEATURES, artifacts.LOSSES, artifacts.EVALUATION)
+    finish(config, folder, path.name, artifacts.FEATURES, artifacts.EXAMPLES, artifacts.LOSSES, artifacts.EVALUATION)
     training_log(config, layout.sae(name), sae, rng)
-    finish(config, layout.sae(name), artifacts.SAE_WEIGHTS, artifacts.TRAINING_LOG)
+    start = rng.normal(size=(sae.d_sae, d_in))
+    save(config, layout.sae(name), artifacts.SAE_START, {
+        "W_dec": (start / np.linalg.norm(start, axis=1, keepdims=True)).astype(np.float32), "resampled": np.zeros(sae.d_sae, np.int32),
+        "last_fired": np.zeros(sae.d_sae, np.int32)})
+    finish(config, layout.sae(name), artifacts.SAE_WEIGHTS, artifacts.SAE_START, artifacts.TRAINING_LOG)
 
 
 def training_log(config: Config, folder: Path, sae: Sae, rng: np.random.Generator) -> None:
@@ -132,10 +226,10 @@ def write_json(config: Config, folder: Path, file: str, value: dict) -> None:
     finish(config, folder, file)
 
 
-def save(config: Config, folder: Path, file: str, tensors: dict[str, np.ndarray]) -> None:
+def save(config: Config, folder: Path, file: str, tensors: dict[str, np.ndarray], name: str = artifacts.META) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / file)
-    finish(config, folder, file)
+    finish(config, folder, file, name=name)
 
 
 def finish(config: Config, folder: Path, *files: str, name: str = artifacts.META) -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from replication.contexts import BUILT_IN
 from replication.claims import departures, inputs, statements
 from replication.claims.ledger import EXPLANATIONS
 from replication.claims.statements import ClaimsError
@@ -21,7 +22,7 @@ NUMBERS = {
     "universality_histogram": "feature_median neuron_median feature_to_own_neuron_median features_minus_neurons features_minus_own_neurons",
     "neuron_basis": "share_one_neuron share_two_to_ten share_dense cosine_median lower_encoder_cosine lower_decoder_cosine "
                     "kurtosis_median top_weight_median above_half"}
-CONTEXTS = [f"{kind}_{context}" for context in ("arabic", "dna", "base64", "hebrew")
+CONTEXTS = [f"{kind}_{context}" for context in BUILT_IN
             for kind in ("activation_spectrum", "sensitivity", "logit_weights", "ablation", "pinned", "not_a_neuron", "universality")]
 EXHIBITS = [
     "setup_table", "text_view", "one_neuron_toy", *CONTEXTS, "disagreement_dna", "live_features", "rubric_scores", "autointerp_activations",

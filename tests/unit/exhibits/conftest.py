@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from replication.config import resolve
-from replication.exhibits import EXHIBITS
+from replication.exhibits import find
 from replication.exhibits.draw import draw
 from replication.progress import Progress
 from replication.provenance import written
@@ -31,9 +31,9 @@ def once(run, drawn, tmp_path_factory):
 @pytest.fixture(scope="session")
 def drawn():
     def drawn(layout, name, out):
-        exhibit = EXHIBITS[name]
+        exhibit = find(name)
         caption, *published = (Path(written("paper", *parts)) for parts in (
-            ("captions", f"{name}.md"), ("published", "distributions.csv"), ("published", "claims.csv")))
+            ("captions", f"{exhibit.caption}.md"), ("published", "distributions.csv"), ("published", "claims.csv")))
         draw(exhibit=exhibit, study=layout.study(exhibit.study), caption=caption, out=out, distributions=published[0], claims=published[1])
         return out
     return drawn
