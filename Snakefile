@@ -43,6 +43,7 @@ rule all:
     input:
         R.report(),
         R.claims(),
+        R.macros(),
 
 
 include: "rules/corpus.smk"

@@ -41,8 +41,9 @@ LOSSES, SITE_MEAN = "losses.parquet", "site_mean.safetensors"
 PROXIES, CONTEXTS, ABLATION = "proxies.safetensors", "contexts.parquet", "ablation.parquet"
 # studies, claims
 DATA, NUMBERS = "data.csv", "numbers.json"
-CLAIMS, REPORT = "claims.csv", "report.html"
-CLAIMS_META, REPORT_META = "claims.meta.json", "report.meta.json"
+CLAIMS, CLAIMS_TEXT, CLAIMS_PAGE = "claims.csv", "claims.md", "claims.html"
+REPORT, REPORT_PDF, MACROS, REFERENCES = "report.html", "report.pdf", "numbers.tex", "references.bib"
+CLAIMS_META, REPORT_META, CITATION_META = "claims.meta.json", "report.meta.json", "citation.meta.json"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -96,6 +97,14 @@ class Layout:
         """The report, one self-contained page."""
         return self.root / REPORT
 
+    def macros(self) -> Path:
+        """A LaTeX macro for each number."""
+        return self.root / MACROS
+
+    def references(self) -> Path:
+        """What a paper about the run cites, as BibTeX."""
+        return self.root / REFERENCES
+
     def log(self, path: str) -> Path:
         """What a job said."""
         return self.root / "logs" / path
@@ -132,8 +141,13 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def write_json(path: Path, value: Any) -> None:
     """JSON that a person can read, in the order given."""
+    write_text(path, json.dumps(to_dict(value), indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text in UTF-8."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(to_dict(value), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:

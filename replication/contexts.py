@@ -40,6 +40,8 @@ BUILT_IN: Mapping[str, Context] = {
         r"\\(?:alpha|beta|gamma|delta|epsilon|theta|lambda|mu|pi|rho|sigma|tau|phi|omega|frac|sqrt|sum|prod|int|left|right|math[a-z]+|text[a-z]*|begin|end"
         r"|cdot|times|infty|partial|nabla|leq?|geq?|neq?|in|to|quad|ldots|hat|bar|vec|overline|operatorname|label|ref|cite|item|section)(?![a-zA-Z])"
         r"(?:[_^]?\{[^{}\n]{0,80}\}|[_^][0-9a-zA-Z])*")),
-    "html": Context("HTML tags", "pattern", pattern=r"</?[a-zA-Z][a-zA-Z0-9-]*(?:\s[^<>\n]{0,200})?/?>"),
+    "html": Context("HTML tags", "pattern", pattern=(  # names of elements, because code writes types in such brackets too
+        r"</?(?:html|head|body|title|meta|link|script|style|div|span|p|a|b|i|em|strong|code|pre|br|hr|img|h[1-6]|ul|ol|li|dl|dt|dd|table|thead|tbody|tr|td|th"
+        r"|form|input|button|label|select|option|section|nav|header|footer|main|article|sup|sub|svg|path|rect|text|g)(?:\s[^<>\n]{0,200})?/?>")),
     "constants": Context("upper-case identifiers", "pattern", pattern=r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-z0-9_])"),
 }

@@ -92,7 +92,8 @@ def summary(arguments: argparse.Namespace) -> int:
     if layout.claims().is_file():
         counted = ledger.counts(ledger.read(layout.claims()))
         print(f"\nledger: {', '.join(f'{count} {word}' for word, count in counted.items())}")
-    places = [(layout.report(), "every exhibit in the paper's order"), (layout.exhibits(), "figures and tables"), (layout.claims(), "ledger")]
+    places = [(layout.report(), "every exhibit in the paper's order; report.pdf for print"), (layout.exhibits(), "figures and tables"),
+              (layout.claims(), "ledger; claims.html to look through it"), (layout.macros(), "a LaTeX macro for each number; references.bib beside it")]
     print("\n" + _aligned([(str(path), what) for path, what in places if path.exists()]))
     return 0
 

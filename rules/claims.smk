@@ -1,4 +1,4 @@
-# Every published statement with this run's number, a frozen reference and a verdict; then the report.
+# Every published statement with this run's number, a frozen reference and a verdict; then the report, and what a paper about the run needs.
 from replication.claims import inputs as claimed
 
 
@@ -7,12 +7,16 @@ rule claims:
         code=code("replication.claims.ledger"),
         claims=written("paper", "published", "claims.csv"),
         explanations=written("paper", "report", "explanations.csv"),
+        template=written("paper", "report", "claims.html.j2"),
+        parts=[written("paper", "report", name) for name in claimed.TEMPLATES],
         numbers=claimed.numbers(R),
         corpus=R.corpus() / "corpus.json",
         evaluation=R.features(config_.studies.main) / "evaluation.json",
         reference=claimed.reference(config_.run),
     output:
         ledger=R.claims(),
+        text=R.root / "claims.md",
+        page=R.root / "claims.html",
         meta=R.root / "claims.meta.json",
     log:
         R.log("claims/claims.log"),
@@ -24,11 +28,13 @@ rule claims:
         runtime=10,
         gpu=0,
     params:
-        settings=config_.settings(
+        # a function, because the patterns of contexts hold braces, which would be read as wildcards
+        settings=lambda wildcards: config_.settings(
             "corpus",
             "activations",
             "features",
             "studies",
+            "contexts",
             models=list(config_.models),
             dictionaries=list(config_.dictionaries),
         ).json(),
@@ -36,7 +42,7 @@ rule claims:
         "claims: judge every published statement"
     shell:
         "python -m replication ledger judge --settings {params.settings:q} --log {log} --claims {input.claims}"
-        " --explanations {input.explanations} --numbers {input.numbers} --corpus {input.corpus}"
+        " --explanations {input.explanations} --template {input.template} --numbers {input.numbers} --corpus {input.corpus}"
         " --evaluation {input.evaluation} --reference {input.reference} --out {output.ledger}"
 
 
@@ -44,14 +50,15 @@ rule report:
     input:
         code=code("replication.claims.report"),
         ledger=R.claims(),
-        template=written("paper", "report", "report.html.j2"),
-        departures=written("paper", "report", "departures.csv"),
+        written=[written("paper", "report", name) for name in claimed.WRITTEN],
         captions=claimed.captions(R, config_.studies.contexts),
         exhibits=claimed.exhibits(R, config_.studies.contexts),
+        numbers=claimed.numbers(R),
         corpus=R.corpus() / "corpus.json",
         reference=claimed.reference(config_.run),
     output:
-        report=R.report(),
+        html=R.report(),
+        pdf=R.root / "report.pdf",
         meta=R.root / "report.meta.json",
     log:
         R.log("claims/report.log"),
@@ -59,16 +66,47 @@ rule report:
         R.benchmark("claims/report.tsv")
     threads: 1
     resources:
+        mem_mb=1000,
+        runtime=10,
+        gpu=0,
+    params:
+        settings=rules.claims.params.settings,
+        written=written("paper", "report"),
+        results=R.root,
+    message:
+        "report: write the page and the pdf"
+    shell:
+        "python -m replication ledger report --settings {params.settings:q} --log {log} --ledger {input.ledger}"
+        " --written {params.written} --captions {input.captions} --exhibits {input.exhibits} --numbers {input.numbers}"
+        " --corpus {input.corpus} --reference {input.reference} --results {params.results} --html {output.html} --pdf {output.pdf}"
+
+
+rule citation:
+    input:
+        code=code("replication.claims.citing"),
+        ledger=R.claims(),
+        numbers=claimed.numbers(R),
+        references=written("paper", "report", "references.bib"),
+        citation=written("CITATION.cff"),
+        corpus=R.corpus() / "corpus.json",
+    output:
+        macros=R.macros(),
+        bib=R.references(),
+        meta=R.root / "citation.meta.json",
+    log:
+        R.log("claims/citation.log"),
+    benchmark:
+        R.benchmark("claims/citation.tsv")
+    threads: 1
+    resources:
         mem_mb=500,
         runtime=10,
         gpu=0,
     params:
         settings=rules.claims.params.settings,
-        results=R.root,
     message:
-        "report: write the page"
+        "citation: write numbers and references for a paper"
     shell:
-        "python -m replication ledger report --settings {params.settings:q} --log {log} --ledger {input.ledger}"
-        " --template {input.template} --departures {input.departures} --captions {input.captions}"
-        " --exhibits {input.exhibits} --corpus {input.corpus} --reference {input.reference}"
-        " --results {params.results} --out {output.report}"
+        "python -m replication ledger cite --settings {params.settings:q} --log {log} --ledger {input.ledger}"
+        " --numbers {input.numbers} --references {input.references} --citation {input.citation} --corpus {input.corpus}"
+        " --macros {output.macros} --bib {output.bib}"

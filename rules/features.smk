@@ -1,6 +1,6 @@
 # What every feature and every neuron does on the run's evaluation tokens. One job a dictionary: the pass and its tables.
 from replication.config import model_of
-from replication.features import bare, every, pairs, tables
+from replication.features import every, pairs, tables, without_dictionaries
 
 
 rule features_tokens:
@@ -81,7 +81,7 @@ rule features_losses:
     benchmark:
         R.benchmark("features/{model}.tsv")
     wildcard_constraints:
-        model="|".join(bare(config_)) or "(?!)",
+        model="|".join(without_dictionaries(config_)) or "(?!)",
     threads: THREADS
     resources:
         mem_mb=2000,
@@ -203,7 +203,10 @@ rule features_contexts:
         runtime=240,
         gpu=0,
     params:
-        settings=config_.settings("compute", "studies", "contexts").json(),
+        # a function, because the patterns of contexts hold braces, which would be read as wildcards
+        settings=lambda wildcards: config_.settings(
+            "compute", "studies", "contexts"
+        ).json(),
         names=every(config_),
         corpus=R.corpus(),
         out=R.evaluation(),

@@ -19,7 +19,7 @@ from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Config, Sae, model_of, resampling_steps
 from replication.corpus import tokenizer
-from replication.features import every, neurons, pairs, profile, tables
+from replication.features import bare, every, neurons, pairs, profile, tables, without_dictionaries
 from replication.features.ablation import measure as ablate
 from replication.features.contexts import make as make_contexts
 from replication.features.contexts import pieces, score
@@ -36,16 +36,25 @@ def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 
     """A config in the shape of `laptop`, small."""
     return {
         "run": "planted", "corpus": {"d_vocab": 512}, "model": {"d_model": 16, "d_mlp": d_mlp, "n_ctx": 32, "tokens": 10_000},
-        "models": {"A": {}, "B": {"seed": 1, "stream": 1}, "random": {"shuffle_of": "A"}},
+        "models": {"A": {}, "B": {"seed": 1, "stream": 1}, "random": {"shuffle_of": "A"},
+                   "mlp_0": {"d_mlp": 0}, "mlp_8": {"d_mlp": 8}, "mlp_24": {}},
         "activations": {"vectors": 400_000, "per_context": 8, "block": 8000},
         "sae": {"l1": 0.003, "batch": 1000, "vectors": 200_000, "min_window": 5000, "init": "kaiming", "l1_warmup": 0.5, "log_every": 10},
         "dictionaries": {
             "A/2": {"d_sae": 4 * d_sae}, "A/1": {"d_sae": d_sae, "replicates": 3}, "A/0": {"d_sae": d_sae // 8, "replicates": 3},
             "A/l1_low": {"d_sae": d_sae, "l1": 0.002}, "A/l1_high": {"d_sae": d_sae, "l1": 0.005},
             "A/kaiming": {"d_sae": d_sae, "l1_warmup": 0},
-            "B/1": {"d_sae": d_sae}, "random/1": {"d_sae": d_sae}},
+            "B/1": {"d_sae": d_sae}, "random/1": {"d_sae": d_sae},
+            "A/tied": {"d_sae": d_sae, "tied": True}, "A/no_resampling": {"d_sae": d_sae, "resamplings": 0}},
         "features": {"contexts": contexts, "shard_contexts": contexts // 2}, "studies": {"bootstrap": bootstrap},
     }
+
+
+def few() -> dict:
+    """A run with the two dictionaries that every run has."""
+    given = raw(d_sae=48, contexts=32, bootstrap=20)
+    given["dictionaries"] = {"A/1": {"d_sae": 48}, "B/1": {"d_sae": 48}}
+    return given
 
 
 def plant(root: Path, config: Config) -> Layout:
@@ -119,8 +128,12 @@ def transformer(layout: Layout, config: Config, name: str) -> None:
             if parameter.dim() > 1:
                 parameter *= 4
     finish(config, layout.model(name), *(path.name for path in store.save(made, layout.model(name)).values()))
-    neurons.measure(settings=config.settings("compute", "activations", "features"), name=f"{name}/neurons", model=layout.model(name),
-                    corpus=layout.corpus(), evaluation=layout.evaluation(), out=layout.features(f"{name}/neurons"))
+    settings = config.settings("compute", "activations", "features")
+    if name in without_dictionaries(config):
+        bare.measure(settings=settings, model=layout.model(name), evaluation=layout.evaluation(), out=layout.features(name))
+    else:
+        neurons.measure(settings=settings, name=f"{name}/neurons", model=layout.model(name), corpus=layout.corpus(),
+                        evaluation=layout.evaluation(), out=layout.features(f"{name}/neurons"))
 
 
 def dictionary(layout: Layout, config: Config, name: str, sae: Sae, on: np.ndarray, text: np.ndarray, rng: np.random.Generator) -> None:
@@ -175,7 +188,9 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, on: np.ndarr
     mean = base + (zero - base) * 0.7
     losses = pd.DataFrame({"context": np.arange(contexts), "tokens": n_ctx, "predicted": per, "loss": per * base, "loss_zero": per * zero,
                            "loss_mean": per * mean, "loss_reconstructed": per * (zero - share * (zero - base)),
-                           "l0": n_ctx * 10 * np.exp(-0.9 * strength) * rng.gamma(50, 1 / 50, contexts) * (size / 10)})
+                           "l0": n_ctx * 10 * np.exp(-0.9 * strength) * rng.gamma(50, 1 / 50, contexts) * (size / 10),
+                           "l1": n_ctx * 4 * np.exp(-strength) * rng.gamma(50, 1 / 50, contexts), "variance": n_ctx * 0.05,
+                           "squared_error": n_ctx * 0.05 * (1 - share) * rng.gamma(50, 1 / 50, contexts)})
     losses.to_parquet(folder / artifacts.LOSSES, index=False)
     (folder / artifacts.EVALUATION).write_text(json.dumps({
         "dictionary": name, "tokens": tokens, "contexts": contexts, "ultralow_measurable": False, "l0": float(losses["l0"].sum() / tokens),

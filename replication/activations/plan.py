@@ -40,6 +40,13 @@ class Plan:
         positions = np.argsort(draw.random((size, self.n_ctx)), axis=1)[:, : self.per_context]
         return self.contexts[block * size : (block + 1) * size], np.sort(positions, axis=1), draw.permutation(self.block)
 
+    def some(self, block: int, per_context: int) -> NDArray[np.int64]:
+        """Slots of a shuffled block, ascending, that hold `per_context` random ones of each context's vectors."""
+        _, positions, slots = self.vectors(block)
+        draw = generator(self.seed, "activations.some", self.stream, block)
+        chosen = np.argsort(draw.random(positions.shape), axis=1)[:, :per_context]
+        return np.sort(np.take_along_axis(slots.reshape(positions.shape), chosen, axis=1), axis=None)
+
 
 def plan(settings: Activations, *, contexts: int, n_ctx: int, seed: int, stream: int) -> Plan:
     """The plan of a stream over a text of so many contexts. Raises UserError when the text is too short."""

@@ -76,6 +76,19 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Thinned:
+    """Blocks with only some tokens of each context: `per_context` at random of those that the plan drew."""
+
+    read: Blocks
+    plan: Plan
+    per_context: int
+
+    def __call__(self, block: int) -> Float[Tensor, "block d_in"]:
+        """A block's vectors that stay, in their order."""
+        return self.read(block)[torch.from_numpy(self.plan.some(block, self.per_context))]
+
+
+@dataclass(frozen=True)
 class Recomputed:
     """Blocks from tokens. What is stored is made by this too, so both give the same vectors."""
 
@@ -107,19 +120,27 @@ class Recomputed:
 
 def recompute(settings: Settings, *, model_folder: Path, tokens: Path, device: torch.device) -> Recomputed:
     """Blocks from tokens by a model's forward pass up to the site. Raises UserError when the text is too short."""
-    assert settings.activations and settings.model
+    assert settings.activations
     text = read_tokens(tokens)
-    made = plan(settings.activations, contexts=len(text), n_ctx=text.shape[1], seed=settings.seed, stream=settings.model.stream)
-    return Recomputed(plan=made, transformer=load(model_folder, device), tokens=text, site=settings.activations.site,
+    return Recomputed(plan=plan_of(settings, text), transformer=load(model_folder, device), tokens=text, site=settings.activations.site,
                       dtype=DTYPES[settings.activations.dtype], device=device)
+
+
+def plan_of(settings: Settings, text: Int32[Tensor, "context n_ctx"]) -> Plan:
+    """The plan of a model's stream over the training text. Raises UserError when the text is too short."""
+    assert settings.activations and settings.model
+    return plan(settings.activations, contexts=len(text), n_ctx=text.shape[1], seed=settings.seed, stream=settings.model.stream)
 
 
 def open_stream(settings: Settings, *, model: Path, tokens: Path, folder: Path, device: torch.device) -> Stream:
     """The stream that a config asks for. Raises ArtifactError when stored activations are missing or broken."""
     artifacts.check(folder, artifacts.STATISTICS)
     statistics = artifacts.read_json(folder / artifacts.STATISTICS)
-    stored = statistics["storage"] == "stored"
-    read = Stored(folder) if stored else recompute(settings, model_folder=model, tokens=tokens, device=device)
+    stored, size = statistics["storage"] == "stored", statistics["block"]
+    read: Blocks = Stored(folder) if stored else recompute(settings, model_folder=model, tokens=tokens, device=device)
+    if settings.sae and settings.sae.per_context:
+        read = Thinned(read, plan_of(settings, read_tokens(tokens)), settings.sae.per_context)
+        size = size // statistics["per_context"] * settings.sae.per_context
     # Not where blocks are recomputed on the CPU: that is work for the same cores, and a job keeps to the threads that it was given.
     ahead = stored or device.type == "cuda"
-    return Stream(d_in=statistics["d_in"], block=statistics["block"], blocks=statistics["blocks"], read=read, device=device, ahead=ahead)
+    return Stream(d_in=statistics["d_in"], block=size, blocks=statistics["blocks"], read=read, device=device, ahead=ahead)

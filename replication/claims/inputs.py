@@ -6,13 +6,16 @@ from pathlib import Path
 
 from replication import artifacts
 from replication.artifacts import Layout
+from replication.claims.content import Drawn
 from replication.claims.reference import NUMBERS, PROVENANCE
-from replication.exhibits import of
+from replication.exhibits import FAMILIES, of
 from replication.provenance import PACKAGE
 from replication.studies import STUDIES
 
 PROJECT = PACKAGE.parent
 DRAWN = {"figure": ".png", "table": ".md"}
+WRITTEN = ("report.html.j2", "base.html.j2", "ledger.html.j2", "reading.md", "findings.csv", "departures.csv", "references.bib")  # of the report
+TEMPLATES = ("base.html.j2", "ledger.html.j2")  # what the ledger's page extends and imports
 
 
 def reference(run: str) -> list[str]:
@@ -34,3 +37,18 @@ def exhibits(layout: Layout, contexts: Sequence[str]) -> list[Path]:
 def captions(layout: Layout, contexts: Sequence[str]) -> list[Path]:
     """The caption of every exhibit, with its numbers filled in."""
     return [layout.exhibits() / f"{name}.txt" for name in of(contexts)]
+
+
+def drawn(files: Sequence[Path], contexts: Sequence[str], numbers: Sequence[Path]) -> list[Drawn]:
+    """The exhibits of these files, in the registry's order; of a family with the label of its context, and why it is absent where it is."""
+    found = {path.stem: path for path in files}
+    kept = {path.parent.name: artifacts.read_json(path).get("contexts", {}) for path in numbers}
+    described = []
+    for exhibit in of(contexts).values():
+        if exhibit.id not in found:
+            continue
+        context = kept.get(exhibit.study, {}).get(exhibit.context, {"label": exhibit.context})
+        title = FAMILIES[exhibit.study].title if exhibit.context else exhibit.title
+        described.append(Drawn(exhibit.id, title, exhibit.section, found[exhibit.id], family=exhibit.study if exhibit.context else "",
+                               context=context["label"], absent=context.get("absent", "")))
+    return described

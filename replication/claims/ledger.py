@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from replication import artifacts
+from replication.claims import readable, statements
 from replication.claims import reference as frozen
-from replication.claims import statements
 from replication.claims.scale import facts
 from replication.claims.statements import Claim
 from replication.claims.verdict import WORDS, Answer, judge
@@ -19,11 +19,11 @@ Numbers = Mapping[str, Mapping[str, Any]]
 
 
 def make(*, settings: Settings, claims: Path, explanations: Path, numbers: Sequence[Path], corpus: Path, evaluation: Path,
-         reference: Path | None, out: Path) -> list[dict[str, Any]]:
-    """Write the ledger of a run as csv, with metadata beside it; returns its rows.
+         reference: Path | None, template: Path, out: Path) -> list[dict[str, str]]:
+    """Write the ledger of a run as csv, md and html, with metadata beside it; returns its rows.
 
     `numbers` are the `numbers.json` of its studies, `evaluation` that of the main dictionary, `reference` a folder of
-    frozen numbers. Raises UserError.
+    frozen numbers, `template` that of the html. Raises UserError.
     """
     stopwatch = Stopwatch()
     known = frozen.read(reference) if reference else None
@@ -33,10 +33,14 @@ def make(*, settings: Settings, claims: Path, explanations: Path, numbers: Seque
         claims=statements.read(claims), studies=studies, scale=facts(settings, artifacts.read_json(evaluation)), notes=notes,
         reference=known, corpus_hash=str(artifacts.read_json(corpus)["manifest_sha256"]))
     artifacts.write_rows(out, rows)
+    written = read(out)
+    text, page = out.with_name(artifacts.CLAIMS_TEXT), out.with_name(artifacts.CLAIMS_PAGE)
+    artifacts.write_text(text, readable.markdown(written, settings.run, counts(written)))
+    artifacts.write_text(page, readable.page(written, settings.run, counts(written), template))
     inputs = {"claims": claims, "explanations": explanations, "corpus": corpus, "evaluation": evaluation}
-    artifacts.write_meta(out.parent, stage="claims", settings=settings, files={"claims": out}, stopwatch=stopwatch, name=artifacts.CLAIMS_META,
-                         inputs=inputs | {path.parent.name: path for path in numbers})
-    return rows
+    artifacts.write_meta(out.parent, stage="claims", settings=settings, files={"claims": out, "text": text, "page": page}, stopwatch=stopwatch,
+                         name=artifacts.CLAIMS_META, inputs=inputs | {path.parent.name: path for path in numbers})
+    return written
 
 
 def judge_all(*, claims: Sequence[Claim], studies: Numbers, scale: Mapping[str, float | str], notes: Mapping[str, str],

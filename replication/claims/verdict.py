@@ -71,8 +71,11 @@ def _ordering(number: Mapping[str, Any]) -> Verdict:
 
 def _number(claim: Claim, value: float) -> Verdict:
     distance = {"=": abs(value - claim.published), ">=": claim.published - value, "<=": value - claim.published}[claim.relation]
-    allowed = claim.tolerance + ROUNDING * abs(claim.published)
-    bound = {"=": "", ">=": "at least ", "<=": "at most "}[claim.relation]
-    inside = distance <= allowed
-    compared = f"{value:.4g} {'is' if inside else 'is not'} within {claim.tolerance:g} of the published {bound}{claim.published:.10g}"
+    inside = distance <= claim.tolerance + ROUNDING * abs(claim.published)
+    if claim.relation == "=":
+        compared = f"{value:.4g} {'is' if inside else 'is not'} within {claim.tolerance:g} of the published {claim.published:.10g}"
+    else:
+        bound = {">=": "at least", "<=": "at most"}[claim.relation]
+        slack = f" (tolerance {claim.tolerance:g})" if claim.tolerance else ""
+        compared = f"{value:.4g} {'keeps' if inside else 'breaks'} the published bound, {bound} {claim.published:.10g}{slack}"
     return Verdict("agrees" if inside else "differs", compared)

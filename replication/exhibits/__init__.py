@@ -38,16 +38,40 @@ def _family(name: str, title: str) -> Exhibit:
 
 FAMILIES: Mapping[str, Exhibit] = {family.id: family for family in (
     # the families, in the paper's order
+    _family("activation_spectrum", "Activation specificity"),
+    _family("sensitivity", "Activation sensitivity"),
+    _family("disagreement", "Where feature and proxy disagree"),
+    _family("logit_weights", "Logit weights"),
+    _family("ablation", "Ablation"),
+    _family("pinned", "Samples with the feature pinned"),
+    _family("not_a_neuron", "The feature is not a neuron"),
+    _family("universality", "Universality"),
 )}
 EXHIBITS: Mapping[str, Exhibit] = {exhibit.id: exhibit for exhibit in (
+    _exhibit("setup_table", "Problem setup", "Transformer and autoencoders", "table"),
+    Exhibit("setup_runs", "Problem setup", "All dictionaries of the run", "table", "setup_table", "replication.exhibits.setup_runs", "setup_runs"),
+    _exhibit("one_neuron_toy", "Problem setup", "One neuron, four features"),
     _exhibit("live_features", "Global analysis", "Dead, ultralow and live features"),
+    _exhibit("interval_mass", "Global analysis", "Tokens, activation and effect by activation interval"),
     _exhibit("loss_recovered", "Global analysis", "Loss recovered"),
+    _exhibit("baselines", "Global analysis", "What a dictionary must beat"),
+    _exhibit("random_transformer", "Global analysis", "A dictionary of a shuffled transformer"),
+    _exhibit("downstream_sample", "Global analysis", "Downstream effects of a random sample of features"),
+    _exhibit("small_mlp_baseline", "Global analysis", "Transformers with small MLPs"),
     _exhibit("universality_histogram", "Phenomenology", "Universality: best matches between two models"),
+    _exhibit("feature_umap", "Phenomenology", "A map of features"),
+    _exhibit("splitting_graph", "Phenomenology", "Feature splitting"),
+    _exhibit("token_features", "Phenomenology", "Features for one token"),
+    _exhibit("base64_split", "Phenomenology", "The base64 family splits"),
+    _exhibit("similarity_scatter", "Phenomenology", "Matched features: activation, logit weights, attribution"),
+    _exhibit("known_features", "Phenomenology", "Features known from earlier work"),
+    _exhibit("automata", "Phenomenology", "Features as states of automata"),
     _exhibit("density_histograms", "Appendices", "Feature density"),
     _exhibit("ultralow_cluster", "Appendices", "The ultralow cluster"),
     _exhibit("tradeoff", "Appendices", "Sparsity against loss recovered"),
     _exhibit("neuron_basis", "Appendices", "Features in the neuron basis"),
     _exhibit("training_curves", "Appendices", "Training curves"),
+    _exhibit("recipe_ablations", "Appendices", "What each choice of the recipe does"),
     _exhibit("cost_scaling", "Beyond the paper", "What a training step costs"),
 )}
 

@@ -29,7 +29,7 @@ def every(config: Config) -> list[str]:
     return [*config.dictionaries, *dict.fromkeys(f"{model_of(name)}/{NEURONS}" for name in config.dictionaries)]
 
 
-def bare(config: Config) -> list[str]:
+def without_dictionaries(config: Config) -> list[str]:
     """Trained models without a dictionary, of which only the losses are measured."""
     return [name for name in config.trained_models() if not any(model_of(dictionary) == name for dictionary in config.dictionaries)]
 

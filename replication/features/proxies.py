@@ -8,7 +8,7 @@ proxies; patterns are ours):
 - characters: P(s | context) is 1 / alphabet for each allowed character and 1e-10 for any other, P(s) a product of unigram
   probabilities. Both are products over tokens, so the maximum over strings is that of a running sum.
 - script: by Bayes P(context | s) / P(context), where P(context | s) is 1 if every character of s lies in the script, else
-  1e-10; for a lone token that is part of a character, the share of its occurrences inside the script.
+  1e-10 (a space counts with the letter after it when one token holds both, because most words begin so; ours); for a lone token that is part of a character, the share of its occurrences inside the script.
 - pattern: as script, with "lies in a match of the expression" in place of "lies in the script".
 
 P(context) is the share of the evaluation tokens that are inside. Unigram probabilities are add-one smoothed (ours).
@@ -131,7 +131,7 @@ class _Inside:
 
 def _inside(context: Context, pieces: Pieces, tokens: Tokens) -> _Inside:
     stream, edges = pieces.stream(tokens.ravel())
-    row_edges = edges[:: tokens.shape[1]]
+    row_edges, owner = edges[:: tokens.shape[1]], np.repeat(np.arange(len(edges) - 1), np.diff(edges))
     first, last = edges[:-1], edges[1:] - 1
     if context.kind == "pattern":
         good = _matched(context.pattern, stream, row_edges)
@@ -141,11 +141,11 @@ def _inside(context: Context, pieces: Pieces, tokens: Tokens) -> _Inside:
         start, ends, code = _decoded(stream, row_edges)
         begins = start == np.arange(len(stream))
         good = _of_blocks(context.blocks, code)
+        good[:-1] |= (stream[:-1] == ord(" ")) & good[1:] & (owner[:-1] == owner[1:])
     empty = last < first
     first, last = np.minimum(first, max(len(stream) - 1, 0)), np.maximum(last, 0)
     bad = np.concatenate(([0], np.cumsum(~good)))
     # go back from a token's first byte to where a token begins a character: the shortest string of whole characters
-    owner = np.repeat(np.arange(len(edges) - 1), np.diff(edges))
     begin = first
     for _ in range(4):  # a character has four bytes at most
         begin = np.where(begins[begin], begin, edges[owner[start[begin]]])

@@ -130,7 +130,7 @@ class Transformer(nn.Module):
         draws = generator(seed, "model.init")
         for name, matrix in self.matrices():
             inputs = matrix.shape[:-1].numel() if name.endswith("W_O") else matrix.shape[-2]
-            deviation = inputs**-0.5 if name.startswith("blocks") else 0.02
+            deviation = max(1, inputs) ** -0.5 if name.startswith("blocks") else 0.02
             matrix.copy_(torch.from_numpy(draws.standard_normal(matrix.shape, dtype=np.float32) * np.float32(deviation)))
         return self
 

@@ -1,7 +1,8 @@
 """The update of a step: Adam on every row, with decoder rows kept at unit norm (appendix of the paper, autoencoder training).
 
-The part of the decoder's gradient that is parallel to its row is taken off before, and the norm is set after. Silent
-features move too, on momentum. Moments below 1e-35 are set to 0 on a CPU, which changes no weight (ours).
+The part of the decoder's gradient that is parallel to its row is taken off before (the projection, which the paper found
+slightly better than the norm alone), and the norm is set after. Silent features move too, on momentum. Moments below 1e-35
+are set to 0 on a CPU, which changes no weight (ours).
 """
 
 import math
@@ -22,9 +23,9 @@ Moments = tuple[Tensor, Tensor]
 class Adam:
     """Adam of a dictionary's four tensors, in place, with PyTorch's formula."""
 
-    def __init__(self, dictionary: Dictionary, *, lr: float, betas: tuple[float, float], threads: int = 1) -> None:
+    def __init__(self, dictionary: Dictionary, *, lr: float, betas: tuple[float, float], projection: bool = True, threads: int = 1) -> None:
         """Starts with moments of zero after step 0; to resume, set `step` and copy into `moments`."""
-        self.lr, self.betas, self.step = lr, betas, 0
+        self.lr, self.betas, self.projection, self.step = lr, betas, projection, 0
         self.parameters = dictionary.tensors() | {"W_enc": dictionary.encoder_rows()}
         self.moments: dict[str, Moments] = {name: (torch.zeros_like(tensor), torch.zeros_like(tensor)) for name, tensor in self.parameters.items()}
         self.compiled = compiled() and not dictionary.W_enc.is_cuda
@@ -40,7 +41,7 @@ class Adam:
     def _whole(self, name: str, gradient: Tensor) -> None:
         (beta1, beta2), (rate, correction) = self.betas, rates(self.lr, self.betas, self.step)
         weight, (first, second) = self.parameters[name], self.moments[name]
-        if name == "W_dec":
+        if name == "W_dec" and self.projection:
             gradient -= (gradient * weight).sum(1, keepdim=True) * weight
         first.lerp_(gradient, 1 - beta1)
         second.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
@@ -54,8 +55,10 @@ class Adam:
         (beta1, beta2), (rate, correction) = self.betas, rates(self.lr, self.betas, self.step)
         rows = [tensor.view(-1, tensor.shape[-1]).numpy() for tensor in (self.parameters[name], gradient.contiguous(), *self.moments[name])]
         numbers = [np.float32(number) for number in (beta1, beta2, 1 - beta1, 1 - beta2, rate, correction, EPS)]
-        of_rows = kernels.adam_unit_rows if name == "W_dec" else kernels.adam_rows
+        of_rows = kernels.adam_unit_rows if name == "W_dec" and self.projection else kernels.adam_rows
         self.threads.spread(lambda _, low, high: of_rows(low, high, *rows, *numbers), self.threads.edges(len(rows[0])))
+        if name == "W_dec" and not self.projection:
+            self.parameters[name].copy_(unit(self.parameters[name]))
 
 
 def rates(lr: float, betas: tuple[float, float], step: int) -> tuple[float, float]:

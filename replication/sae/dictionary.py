@@ -57,12 +57,13 @@ class Dictionary:
         return {"W_enc": self.W_enc, "b_enc": self.b_enc, "W_dec": self.W_dec, "b_dec": self.b_dec}
 
 
-def start(sae: Sae, d_in: int, b_dec: Float[Tensor, "d_in"], *, seed: int) -> Dictionary:
+def start(sae: Sae, d_in: int, b_dec: Float[Tensor, "d_in"], *, seed: int, restart: int = 0) -> Dictionary:
     """A dictionary before training: PyTorch's default for linear layers, decoder rows at unit norm, `b_dec` as given.
 
-    With ``init: transpose`` the encoder starts as the decoder's transpose and with no bias (ours, for short runs).
+    With ``init: transpose`` the encoder starts as the decoder's transpose and with no bias (ours, for short runs). `restart`
+    is the step at which features start anew, with draws of their own.
     """
-    draw = generator(seed, "sae.init")
+    draw = generator(seed, "sae.init", *([restart] if restart else []))
 
     def uniform(*shape: int, fan_in: int) -> Tensor:
         drawn: Tensor = torch.from_numpy(draw.uniform(-(fan_in**-0.5), fan_in**-0.5, shape))

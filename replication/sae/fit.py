@@ -4,9 +4,10 @@ Each step: loss and gradients of one batch, then Adam with decoder rows kept at 
 are resampled.
 """
 
+import dataclasses
 import importlib.util
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from replication.sae.dictionary import Dictionary, save, start
 from replication.sae.gradients import Gradients
 from replication.sae.median import geometric_median
 from replication.sae.step import DENSE_ELEMENTS, Step, losses
+from replication.sae.variants import Variant
 
 if TYPE_CHECKING:
     from replication.sae.gpu import GpuStep
@@ -41,7 +43,8 @@ def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations
     training = Training(settings, identity=" ".join([settings.hash(), *map(artifacts.digest, inputs.values())]), model=model, tokens=tokens,
                         activations_folder=activations, state=state, device=device)
     training.run(progress)
-    save(training.dictionary, out, sae=settings.sae, site=settings.activations.site, n_ctx=settings.model.n_ctx, model=model_of(name))
+    dictionary = training.variant.standard(training.dictionary)
+    save(dictionary, out, sae=settings.sae, site=settings.activations.site, n_ctx=settings.model.n_ctx, model=model_of(name))
     artifacts.write_tensors(out / artifacts.SAE_START, {"W_dec": training.start_directions, "resampled": training.resampled, "last_fired": training.last_fired})
     artifacts.write_rows(out / artifacts.TRAINING_LOG, training.rows)
     artifacts.write_meta(out, stage="sae", settings=settings, inputs=inputs, stopwatch=stopwatch, device=str(device), dtype="float32", dictionary=name,
@@ -56,6 +59,7 @@ class Training:
         assert settings.sae and settings.activations and settings.compute
         self.sae: Sae = settings.sae
         self.seed, self.identity, self.state, self.device = settings.seed_of("sae"), identity, state, device
+        self.variant = Variant(pre_bias=self.sae.pre_bias, tied=self.sae.tied)
         self.steps = self.sae.vectors // self.sae.batch
         self.stream = activations.open_stream(settings, model=model, tokens=tokens, folder=activations_folder, device=device)
         self.step, self.rows = 0, list[dict[str, Any]]()
@@ -64,6 +68,7 @@ class Training:
         saved = checkpoint.load(state, identity, str(device))
         if saved is None:
             self.dictionary = start(self.sae, self.stream.d_in, self._median(settings.activations), seed=self.seed)
+            self.variant.settle(self.dictionary)
             self.start_directions = self.dictionary.W_dec.clone()
             self.last_fired = torch.zeros(self.sae.d_sae, dtype=torch.int32, device=device)
             self.resampled = torch.zeros(self.sae.d_sae, dtype=torch.int32, device=device)
@@ -71,7 +76,7 @@ class Training:
             self.step, self.rows, held = saved.step, saved.rows, saved.tensors
             self.dictionary = Dictionary(W_enc=held["W_enc"].T, b_enc=held["b_enc"], W_dec=held["W_dec"], b_dec=held["b_dec"])
             self.start_directions, self.last_fired, self.resampled = held["start"], held["last_fired"], held["resampled"]
-        self.adam, self.take = whole_step(self.dictionary, self.sae, threads=settings.compute.threads)
+        self.adam, self.take = whole_step(self.dictionary, self.sae, self.variant, threads=settings.compute.threads)
         if saved is not None:
             self.adam.step = self.step
             self.adam.moments = {name: (held[f"{name}.first"], held[f"{name}.second"]) for name in self.adam.moments}
@@ -80,9 +85,8 @@ class Training:
         """All steps from the current one to the last."""
         resample_after, window = set(resampling_steps(self.sae)), resampling_window(self.sae)
         row_after = resample_after | {step + 1 for step in resample_after} | {self.steps}  # so that the log shows the spike
-        batches = self.stream.batches(start=self.step, batch=self.sae.batch, steps=self.steps - self.step)
-        for x in batches:
-            l1 = self.l1_at(self.step)
+        for x in self._batches(self.step, self.steps):
+            l1, self.adam.lr = self.l1_at(self.step), self.lr_at(self.step)
             found = self.take(x, l1)
             self.step += 1
             self.last_fired.masked_fill_(found.fired > 0, self.step)
@@ -100,8 +104,22 @@ class Training:
         rising = self.sae.l1_warmup * self.steps
         return self.sae.l1 * min(1.0, (step + 1) / rising) if rising else self.sae.l1
 
+    def lr_at(self, step: int) -> float:
+        """The learning rate of the step after `step` steps: constant, or falling linearly to 0 at the end (not in the paper)."""
+        falling = self.sae.lr_decay * self.steps
+        return self.sae.lr * min(1.0, (self.steps - step) / falling) if falling else self.sae.lr
+
+    def _batches(self, start: int, end: int) -> Iterator[Tensor]:
+        """The batches of the steps `start` to `end`; with `repeats` the same ones come again, in the same order."""
+        length = -(-self.steps // self.sae.repeats)
+        while start < end:
+            first = start % length
+            some = min(length - first, end - start)
+            yield from self.stream.batches(start=first, batch=self.sae.batch, steps=some)
+            start += some
+
     def _median(self, settings: Activations) -> Tensor:
-        wanted = min(self.sae.median_vectors, self.sae.vectors)
+        wanted = min(self.sae.median_vectors, self.sae.vectors // self.sae.repeats)
         chunks = self.stream.batches(start=0, batch=self.sae.batch, steps=-(-wanted // self.sae.batch))
         return geometric_median(torch.cat(list(chunks))[:wanted]).float()
 
@@ -109,17 +127,25 @@ class Training:
         which = resampling.dead(self.last_fired, self.step, window)
         count = int(which.sum())
         if count:
-            # random inputs that the dictionary has not been trained on: the next ones of the shuffled stream
-            ahead = min(-(-self.sae.resample_inputs // self.sae.batch), self.steps - self.step)
-            inputs = torch.cat(list(self.stream.batches(start=self.step, batch=self.sae.batch, steps=ahead)))[: self.sae.resample_inputs]
-            at_once = max(1, min(self.sae.batch, DENSE_ELEMENTS // self.sae.d_sae))
-            loss = torch.cat([losses(self.dictionary, part, l1) for part in inputs.split(at_once)])
-            chosen = resampling.draw_inputs(loss, count, generator(self.seed, "sae.resampling", self.step))
-            resampling.reset(self.dictionary, which, inputs[chosen])
+            if self.sae.resampling == "kaiming":
+                kaiming = dataclasses.replace(self.sae, init="kaiming")
+                resampling.restart(self.dictionary, which, start(kaiming, self.stream.d_in, self.dictionary.b_dec, seed=self.seed, restart=self.step))
+            else:
+                resampling.reset(self.dictionary, which, self._badly_reconstructed(count, l1))
+            self.variant.settle(self.dictionary)
             resampling.reset_moments(self.adam.moments, which)
             self.start_directions[which] = self.dictionary.W_dec[which]
             self.resampled += which
         return count
+
+    def _badly_reconstructed(self, count: int, l1: float) -> Tensor:
+        """Random inputs [count, d_in] that the dictionary has not been trained on: of the next ones of the shuffled stream."""
+        ahead = min(-(-self.sae.resample_inputs // self.sae.batch), self.steps - self.step)
+        inputs = torch.cat(list(self._batches(self.step, self.step + ahead)))[: self.sae.resample_inputs]
+        at_once = max(1, min(self.sae.batch, DENSE_ELEMENTS // self.sae.d_sae))
+        dictionary = self.variant.standard(self.dictionary)
+        loss = torch.cat([losses(dictionary, part, l1) for part in inputs.split(at_once)])
+        return inputs[resampling.draw_inputs(loss, count, generator(self.seed, "sae.resampling", self.step))]
 
     def _log(self, l1: float, window: int, revived: int) -> None:
         loss, mse, l1_norm, l0 = (self.sums / self.summed).tolist()
@@ -140,19 +166,21 @@ class Training:
             **self.adam.parameters, **moments, "start": self.start_directions, "last_fired": self.last_fired, "resampled": self.resampled})
 
 
-def whole_step(dictionary: Dictionary, sae: Sae, *, threads: int) -> "tuple[Adam | GpuStep, Callable[[Tensor, float], Step]]":
-    """The state of Adam, and one whole step in place: on a GPU as one, where triton is there; else gradients, then the update."""
+def whole_step(dictionary: Dictionary, sae: Sae, variant: Variant, *, threads: int) -> "tuple[Adam | GpuStep, Callable[[Tensor, float], Step]]":
+    """The state of Adam, and one whole step in place: the paper's on a GPU as one, where triton is there; else gradients, then the update."""
     betas = sae.beta1, sae.beta2
-    if dictionary.W_enc.is_cuda and sae.step != "dense" and importlib.util.find_spec("triton"):
+    if dictionary.W_enc.is_cuda and sae.step != "dense" and variant.papers and sae.projection and importlib.util.find_spec("triton"):
         from replication.sae.gpu import DENSE_FROM, GpuStep
 
         step = GpuStep(dictionary, lr=sae.lr, betas=betas, batch=sae.batch, dense_from=1.0 if sae.step == "sparse" else DENSE_FROM)
         return step, step
-    gradients, adam = Gradients(sae.step, threads=threads), Adam(dictionary, lr=sae.lr, betas=betas, threads=threads)
+    gradients, adam = Gradients(sae.step, threads=threads), Adam(dictionary, lr=sae.lr, betas=betas, projection=sae.projection, threads=threads)
 
     def take(x: Tensor, l1: float) -> Step:
-        found = gradients(dictionary, x, l1)
+        found = gradients(variant.standard(dictionary), x, l1)
+        variant.pull_back(dictionary, found)
         adam.update(found)
+        variant.settle(dictionary)
         return found
 
     return adam, take

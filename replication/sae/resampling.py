@@ -44,8 +44,15 @@ def reset(dictionary: Dictionary, which: Bool[Tensor, "d_sae"], inputs: Float[Te
     dictionary.b_enc[which] = 0
 
 
+def restart(dictionary: Dictionary, which: Bool[Tensor, "d_sae"], fresh: Dictionary) -> None:
+    """Give each dead feature the weights of its namesake in a dictionary that was just started, in place (the paper's first try)."""
+    dictionary.W_dec[which] = fresh.W_dec[which]
+    dictionary.W_enc[:, which] = fresh.W_enc[:, which]
+    dictionary.b_enc[which] = fresh.b_enc[which]
+
+
 def reset_moments(moments: Mapping[str, tuple[Tensor, Tensor]], which: Bool[Tensor, "d_sae"]) -> None:
-    """Set both Adam moments of every element that `reset` touched to 0, in place. A feature is a row, also of W_enc's [d_sae, d_in]."""
+    """Set both Adam moments of every element that `reset` or `restart` touched to 0, in place. A feature is a row, also of W_enc's [d_sae, d_in]."""
     for name in ("W_enc", "b_enc", "W_dec"):
         for moment in moments[name]:
             moment[which] = 0

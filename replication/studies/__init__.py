@@ -11,8 +11,9 @@ from pathlib import Path
 from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Config, Settings, model_of
-from replication.features import NEURONS
+from replication.features import NEURONS, without_dictionaries
 from replication.provenance import written
+from replication.studies.recipe import fitted_for_the_recipe, pairs
 from replication.studies.replicates import alike, groups, sibling
 
 Select = Callable[[Config], list[str]]
@@ -38,13 +39,13 @@ SHARED: Mapping[str, Callable[[Layout], tuple[Path, ...]]] = {
 
 
 def every(config: Config) -> list[str]:
-    """All dictionaries."""
-    return list(config.dictionaries)
+    """All dictionaries but those that only weigh the recipe."""
+    return [name for name in config.dictionaries if not fitted_for_the_recipe(name, config.studies.main, config.dictionaries)]
 
 
 def of_the_main_model(config: Config) -> list[str]:
-    """The dictionaries of the main one's model."""
-    return [name for name in config.dictionaries if model_of(name) == model_of(config.studies.main)]
+    """Of these, the dictionaries of the main one's model."""
+    return [name for name in every(config) if model_of(name) == model_of(config.studies.main)]
 
 
 def sizes_and_l1(config: Config) -> list[str]:
@@ -55,6 +56,26 @@ def sizes_and_l1(config: Config) -> list[str]:
 def main(config: Config) -> list[str]:
     """The main dictionary with its replicates."""
     return groups(config.dictionaries)[config.studies.main]
+
+
+def recipe(config: Config) -> list[str]:
+    """The main dictionary and all pairs that differ in one choice of the recipe, with replicates."""
+    return [*dict.fromkeys([*main(config), *_of_pairs(config)])]
+
+
+def repeated_data(config: Config) -> list[str]:
+    """The dictionary whose data came several times and the one that it is compared with, with replicates."""
+    return _of_pairs(config, "repeated")
+
+
+def resampled_often(config: Config) -> list[str]:
+    """The dictionary whose dead features are resampled often and the one that it is compared with, with replicates."""
+    return _of_pairs(config, "frequent")
+
+
+def _of_pairs(config: Config, choice: str = "") -> list[str]:
+    members, found = groups(config.dictionaries), pairs(config.dictionaries, config.studies.main)
+    return [name for pair in found if choice in ("", pair.choice.id) for group in (pair.made, pair.not_made) for name in members[group]]
 
 
 def main_and_paper_start(config: Config) -> list[str]:
@@ -75,6 +96,18 @@ def main_alone(config: Config) -> list[str]:
 def main_and_twin(config: Config) -> list[str]:
     """The main dictionary and its counterpart on the other seed's model."""
     return list(dict.fromkeys([config.studies.main, config.studies.twin]))
+
+
+def main_and_its_twin(config: Config) -> list[str]:
+    """The main dictionary with its replicates, and its counterpart on the other seed's model."""
+    return list(dict.fromkeys([*main(config), config.studies.twin]))
+
+
+def main_and_shuffled(config: Config) -> list[str]:
+    """The main dictionary and its counterparts on shuffled copies of its model, with replicates."""
+    model, _, short = config.studies.main.partition("/")
+    copies = [f"{name}/{short}" for name, of in config.models.items() if of.shuffle_of == model]
+    return [*main(config), *(name for copy in copies for name in groups(config.dictionaries).get(copy, []))]
 
 
 def ladder_of_sizes(config: Config) -> list[str]:
@@ -99,8 +132,8 @@ class Study:
     """One study: its module, the dictionaries of which it reads files, and the kinds of files (of `FILES`) that it reads of each.
 
     `neurons` are kinds that it reads of the neurons of their models, `shared` the files of the whole run (of `SHARED`).
-    Matches also depend on the dictionaries `beside`. With `contexts` it examines the run's contexts. `written` is a file of the
-    project that it reads.
+    `also` are kinds that it reads of some dictionaries, or of models without one. Matches also depend on the dictionaries
+    `beside`. With `contexts` it examines the run's contexts. `written` is a file of the project that it reads.
     """
 
     id: str
@@ -109,6 +142,7 @@ class Study:
     reads: tuple[str, ...]
     shared: tuple[str, ...] = ()
     neurons: tuple[str, ...] = ()
+    also: tuple[tuple[Select, tuple[str, ...]], ...] = ()
     contexts: bool = False
     beside: Select = none
     written: tuple[str, ...] = ()
@@ -118,6 +152,7 @@ class Study:
         names = self.dictionaries(config)
         files = [FILES[kind](layout, name) for name in names for kind in self.reads]
         files += [FILES[kind](layout, f"{model_of(name)}/{NEURONS}") for name in names for kind in self.neurons]
+        files += [FILES[kind](layout, name) for select, kinds in self.also for name in select(config) for kind in kinds]
         files += [path for kind in self.shared for path in SHARED[kind](layout)]
         files += [Path(written(*self.written))] if self.written else []
         return list(dict.fromkeys([layout.corpus() / artifacts.CORPUS, *files]))
@@ -125,7 +160,7 @@ class Study:
     def settings(self, config: Config) -> Settings:
         """The slice of the config that its numbers depend on; its hash is printed on the exhibit."""
         names = list(dict.fromkeys([*self.dictionaries(config), *self.beside(config)]))
-        models = sorted({model_of(name) for name in names})
+        models = sorted({model_of(name) for name in [*names, *(name for select, _ in self.also for name in select(config))]})
         return config.settings("corpus", "activations", "features", "studies", *(["contexts"] if self.contexts else []), models=models, dictionaries=names)
 
 
@@ -136,22 +171,48 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
           shared=("tokens", "contexts", "vocabulary"), contexts=True),
     Study("disagreement", "replication.studies.detailed.disagreement", main_alone, ("matrix",),
           shared=("tokens", "contexts", "vocabulary"), contexts=True),
+    Study("logit_weights", "replication.studies.detailed.logit_weights", main_alone, ("weights", "model"), shared=("tokens", "contexts", "vocabulary"),
+          contexts=True),
+    Study("ablation", "replication.studies.detailed.ablation", main_alone, ("matrix", "weights", "model"), shared=("tokens", "contexts", "vocabulary"),
+          contexts=True),
+    Study("pinned", "replication.studies.detailed.pinned", main_alone, ("features", "weights", "model"), shared=("tokens", "contexts", "vocabulary"),
+          contexts=True),
     Study("not_a_neuron", "replication.studies.detailed.not_a_neuron", main_alone, ("matrix", "weights", "model"), neurons=("matrix", "examples"),
           shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True, beside=twin),
+    Study("universality", "replication.studies.detailed.universality", main_and_twin, ("matrix", "weights", "model"),
+          shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True),
+    Study("setup_table", "replication.studies.setup_table", every, ("features", "losses")),
+    Study("one_neuron_toy", "replication.studies.one_neuron_toy", none, ()),
     Study("live_features", "replication.studies.live_features", every, ("features", "evaluation")),
+    Study("interval_mass", "replication.studies.interval_mass", main_alone, ("features", "matrix", "ablation")),
     Study("loss_recovered", "replication.studies.loss_recovered", every, ("losses",)),
+    Study("baselines", "replication.studies.baselines", main_alone, ("losses", "weights", "model"), shared=("tokens",)),
+    Study("random_transformer", "replication.studies.random_transformer", main_and_shuffled, ("features", "examples", "evaluation", "model"),
+          shared=("tokens", "vocabulary")),
+    Study("downstream_sample", "replication.studies.downstream_sample", main_alone, ("features", "matrix", "weights", "model"),
+          shared=("tokens", "vocabulary")),
+    Study("small_mlp_baseline", "replication.studies.small_mlp_baseline", ladder_of_sizes, ("losses",), also=((without_dictionaries, ("losses",)),)),
     Study("universality_histogram", "replication.studies.universality_histogram", main, ("features",), shared=("matches",), beside=twin),
     Study("feature_umap", "replication.studies.feature_umap", three_sizes, ("features", "matrix", "weights"),
           shared=("contexts", "tokens", "vocabulary"), contexts=True),
     Study("splitting_graph", "replication.studies.splitting_graph", three_sizes, ("features", "matrix", "weights", "model"),
           shared=("tokens", "vocabulary")),
-    Study("token_features", "replication.studies.token_features", ladder_of_sizes, ("features", "matrix", "examples"),
+    Study("token_features", "replication.studies.token_features", ladder_of_sizes, ("features", "matrix"),
           shared=("tokens", "vocabulary")),
+    Study("base64_split", "replication.studies.base64_split", ladder_of_sizes, ("features", "matrix", "weights", "model"),
+          shared=("tokens", "vocabulary")),
+    Study("similarity_scatter", "replication.studies.similarity_scatter", main_and_its_twin, ("features", "matrix", "weights", "model"),
+          shared=("matches", "tokens", "vocabulary")),
+    Study("known_features", "replication.studies.known_features", ladder_of_sizes, ("matrix",), neurons=("matrix",),
+          shared=("tokens", "vocabulary")),
+    Study("automata", "replication.studies.automata", ladder_of_sizes, ("features", "matrix", "weights", "model"), shared=("tokens", "vocabulary")),
     Study("density_histograms", "replication.studies.density_histograms", every, ("features", "evaluation")),
     Study("ultralow_cluster", "replication.studies.ultralow_cluster", main_and_paper_start,
           ("features", "evaluation", "matrix", "weights")),
     Study("tradeoff", "replication.studies.tradeoff", sizes_and_l1, ("losses",)),
     Study("neuron_basis", "replication.studies.neuron_basis", main, ("features", "weights")),
     Study("training_curves", "replication.studies.training_curves", of_the_main_model, ("log",)),
+    Study("recipe_ablations", "replication.studies.recipe_ablations", recipe, ("features", "losses"), shared=("contexts",),
+          also=((repeated_data, ("matrix",)), (resampled_often, ("log",))), contexts=True),
     Study("cost_scaling", "replication.studies.cost_scaling", none, (), written=("results", "bench", "scaling.csv")),
 )}

@@ -50,9 +50,15 @@ class Estimate:
     replicates: int
 
     def times(self, factor: float) -> "Estimate":
-        """The same in another unit."""
-        sd, low, high = (None if x is None else x * factor for x in (self.sd, self.low, self.high))
-        return Estimate(self.value * factor, sd, low, high, self.replicates)
+        """The same in another unit, or the other way round."""
+        low, high = (self.low, self.high) if factor >= 0 else (self.high, self.low)
+        sd, low, high = (None if x is None else x * by + 0.0 for x, by in ((self.sd, abs(factor)), (low, factor), (high, factor)))
+        return Estimate(self.value * factor + 0.0, sd, low, high, self.replicates)  # + 0.0: no -0.0
+
+    def shifted(self, by: float) -> "Estimate":
+        """The same from another origin."""
+        low, high = (None if x is None else x + by for x in (self.low, self.high))
+        return Estimate(self.value + by, self.sd, low, high, self.replicates)
 
 
 def estimate(plus: Arm, minus: Arm | None = None) -> Estimate:

@@ -13,6 +13,8 @@ from replication.studies.recovered import Measured
 from replication.studies.replicates import alike, groups, lacking, ladder
 from replication.studies.tables import Number, Reader, number, write
 
+LARGEST = "A/5"  # the largest dictionary of which the paper states a share
+
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
     """One row per dictionary; numbers of each with its replicates, and of the orderings."""
@@ -23,6 +25,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     progress(1, 1)
     numbers = headline(found, members, settings)
     missing = {key: recovered.UNDEFINED for key, value in numbers.items() if value.value != value.value}
+    missing[f"recovered_{LARGEST.replace('/', '_')}"] = f"the run has no {LARGEST}"
     write(out=out, study="loss_recovered", data=recovered.table(found, settings, members), numbers=numbers, settings=settings,
           reader=reader, stopwatch=stopwatch, missing=missing | lacking(settings.studies.main, settings.dictionaries, "growth"))
 

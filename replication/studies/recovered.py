@@ -33,13 +33,17 @@ class Measured:
 
 
 def measure(reader: Reader, names: Sequence[str], settings: Settings) -> dict[str, Measured]:
-    """Every dictionary on the same resamples of the contexts, so that differences are paired."""
+    """Every dictionary, paired."""
+    return paired({name: reader.losses(name) for name in names}, settings)
+
+
+def paired(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Measured]:
+    """Tables of losses of the same contexts on the same resamples of them, so that differences are paired."""
     assert settings.studies
-    tables = {name: reader.losses(name) for name in names}
-    columns = np.concatenate([tables[name][list(COLUMNS)].to_numpy(float) for name in names], axis=1)
+    columns = np.concatenate([table[list(COLUMNS)].to_numpy(float) for table in tables.values()], axis=1)
     sums = intervals.resampled_sums(columns, settings.studies.bootstrap, intervals.random(settings, "contexts"))
-    parts = np.split(sums, len(names), axis=1)
-    return {name: measured(tables[name], part) for name, part in zip(names, parts, strict=True)}
+    parts = np.split(sums, len(tables), axis=1)
+    return {name: measured(table, part) for (name, table), part in zip(tables.items(), parts, strict=True)}
 
 
 def measured(table: pd.DataFrame, sums: np.ndarray) -> Measured:

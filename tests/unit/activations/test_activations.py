@@ -48,6 +48,20 @@ def test_a_stream_can_start_anywhere(tiny, world):
         assert torch.equal(left, right)
 
 
+def test_fewer_tokens_of_a_context_are_as_many_of_each_in_the_order_of_all(tiny, world):
+    made = plan(tiny.activations, contexts=1200, n_ctx=16, seed=0, stream=0)
+    contexts, _, slots = made.vectors(1)
+    owner = np.empty(made.block, int)
+    owner[slots] = np.repeat(contexts, tiny.activations.per_context)
+    kept = made.some(1, 3)
+    assert (np.diff(kept) > 0).all() and (np.bincount(owner[kept])[contexts] == 3).all() and len(kept) == 3 * len(contexts)
+    assert len(np.unique(np.concatenate([made.some(block, 3) for block in (0, 1)]))) > len(kept)  # drawn anew for each block
+    thin = stream_of(replace(tiny, sae=replace(tiny.sae, per_context=4)), world)
+    assert (thin.block, thin.blocks) == (512, 4)
+    whole = torch.cat(list(stream_of(tiny, world).batches(start=0, batch=1024, steps=2)))[1024:]
+    assert torch.equal(torch.cat(list(thin.batches(start=4, batch=128, steps=4))), whole[made.some(1, 4)])
+
+
 def test_the_vectors_are_the_sites_and_none_comes_twice(tiny, world):
     model, tokens = load(world["model"]), read_tokens(world["tokens"])
     every = model.read(tokens, "mlp_act").flatten(0, 1).half()

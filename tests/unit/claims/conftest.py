@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from replication import artifacts, provenance
-from replication.claims import ledger, statements
+from replication.claims import inputs, ledger, statements
 from replication.config import Activations, Corpus, Features, Model, Sae, Settings, Studies
 from replication.provenance import Stopwatch
 
+PAPER = inputs.PROJECT / "paper" / "report"
 SETTINGS = Settings(
     run="toy", seed=0, corpus=Corpus(), activations=Activations(), features=Features(), studies=Studies(),
     models={"A": Model(d_mlp=256, tokens=8_400_000), "B": Model(seed=1, tokens=8_400_000)},
@@ -73,7 +74,7 @@ def make_run(root, *, seed=0, shift=0.0, numbers=None, corpus=CORPUS, settings=S
     explanations.write_text("run,id,looked_at\n")
     ledger.make(settings=settings, claims=statements_file, explanations=explanations, numbers=sorted(root.glob("studies/*/numbers.json")),
                 corpus=layout.corpus() / artifacts.CORPUS, evaluation=layout.features("A/1") / artifacts.EVALUATION, reference=reference,
-                out=layout.claims())
+                template=PAPER / "claims.html.j2", out=layout.claims())
     return root
 
 
@@ -99,6 +100,12 @@ def claim(**changes):
 @pytest.fixture
 def parse():
     return claim
+
+
+@pytest.fixture
+def paper():
+    """The folder of what people wrote for the report."""
+    return PAPER
 
 
 @pytest.fixture

@@ -109,7 +109,11 @@ def test_summary_shows_dictionaries_verdicts_and_places(run, capsys):
     out = capsys.readouterr().out
     assert "A/1" in out and "B/1" in out and "12.25" in out and "87.0 %" in out and "240" in out
     assert "2 agrees, 0 differs" in out
-    assert str(Layout(run).claims()) in out
+    assert str(Layout(run).claims()) in out and "claims.html" in out
+    assert str(Layout(run).report()) not in out  # it is not there
+    Layout(run).macros().write_text("")
+    assert call("summary", run) == 0
+    assert "a LaTeX macro for each number" in capsys.readouterr().out
     with pytest.raises(UserError, match="holds no evaluated dictionary"):
         call("summary", run / "studies")
 
@@ -132,5 +136,6 @@ def test_config_shows_checks_explains_and_lists_departures(capsys):
 
 def test_the_hash_of_a_runs_settings_is_the_hash_of_its_config():
     config = load(PROJECT / "config" / "smoke.yaml")
-    everything = config.settings("corpus", "activations", "features", "studies", models=list(config.models), dictionaries=list(config.dictionaries))
+    everything = config.settings("corpus", "activations", "features", "studies", "contexts", models=list(config.models),
+                                 dictionaries=list(config.dictionaries))
     assert everything.hash() == config.hash()

@@ -1,6 +1,7 @@
 """The ledger as a file: its columns, its order, what stands beside a number."""
 
 import csv
+import re
 
 import pytest
 
@@ -55,21 +56,38 @@ def test_two_ledgers_of_one_run_are_equal_bit_for_bit(make):
     assert one == two
 
 
-def test_notes_on_a_row_that_differs_are_those_of_the_run(tmp_path, make, row, settings):
+def test_notes_on_a_row_that_differs_are_those_of_the_run(tmp_path, make, row, settings, paper):
     run = make("noted", claims=[row | {"tolerance": "1"}])
     notes = tmp_path / "notes.csv"
     notes.write_text("run,id,looked_at\nother,x-y,wrong\ntoy,x-y,the log\n")
     rows = ledger.make(settings=settings, claims=tmp_path / "claims-published.csv", explanations=notes, numbers=list(run.glob("studies/*/numbers.json")),
-                       corpus=run / "corpus" / "corpus.json", evaluation=run / "features/A/1/evaluation.json", reference=None, out=run / "claims.csv")
+                       corpus=run / "corpus" / "corpus.json", evaluation=run / "features/A/1/evaluation.json", reference=None, template=paper / "claims.html.j2",
+                       out=run / "claims.csv")
     assert rows[0]["verdict"] == "differs"
     assert rows[0]["reason"].endswith("looked at: the log")
 
 
 def test_metadata_hold_the_checksum_and_the_config_of_the_run(run, settings):
     meta = artifacts.check(run, name=artifacts.CLAIMS_META)
-    assert set(meta["files"]) == {"claims.csv"}
+    assert set(meta["files"]) == {"claims.csv", "claims.md", "claims.html"}
     assert {"live_features", "loss_recovered", "corpus", "evaluation"} <= set(meta["inputs"])
     assert meta["config_hash"] == settings.hash()
+
+
+def test_the_ledger_is_a_table_in_markdown_under_section_and_exhibit(make, row):
+    text = (make("md", claims=[row, row | {"id": "other", "exhibit": "tradeoff", "statement": "a | b"}, row | {"id": "late"}]) / "claims.md").read_text()
+    assert re.findall(r"^#+ .*", text, re.MULTILINE) == ["# Ledger of run toy", "## Global analysis", "### live_features", "### tradeoff"]
+    assert "3 agrees, 0 differs" in text and "| a \\| b |" in text
+    assert len({line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("|")}) == 1
+
+
+def test_the_ledgers_page_shows_one_verdict_at_a_time_and_fetches_nothing(run):
+    html = (run / "claims.html").read_text()
+    assert "Some &lt;b&gt;features&lt;/b&gt; are dead." in html and "<script" not in html
+    assert html.count('class="row agrees-row"') == 2
+    for index, word in enumerate(("agrees", "differs", "undecided", "not-comparable", "not-run"), start=1):
+        assert f"body:has(#show-{index}:checked) .row:not(.{word}-row)" in html and f'id="show-{index}"' in html
+    assert re.findall(r'(?:src|href)="(?!#|report\.html)', html) == []
 
 
 def test_a_missing_or_foreign_ledger_is_refused(tmp_path):

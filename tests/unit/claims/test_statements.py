@@ -5,11 +5,11 @@ from collections import Counter
 
 import pytest
 
-from replication.contexts import BUILT_IN
 from replication.claims import departures, inputs, statements
 from replication.claims.ledger import EXPLANATIONS
 from replication.claims.statements import ClaimsError
 from replication.config import load
+from replication.contexts import BUILT_IN
 
 PUBLISHED = inputs.PROJECT / "paper" / "published"
 CLAIMS = statements.read(PUBLISHED / "claims.csv")

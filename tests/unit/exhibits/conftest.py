@@ -10,17 +10,26 @@ from replication.exhibits.draw import draw
 from replication.progress import Progress
 from replication.provenance import written
 from replication.studies import STUDIES
-from tests.planted import plant, raw
+from tests.planted import few, plant, raw
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    config = resolve(raw())
-    layout = plant(tmp_path_factory.mktemp("planted"), config)
+def computed(folder, given):
+    config = resolve(given)
+    layout = plant(folder, config)
     for study in STUDIES.values():
         module = importlib.import_module(study.module)
         module.compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
     return layout
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory):
+    return computed(tmp_path_factory.mktemp("planted"), raw())
+
+
+@pytest.fixture(scope="session")
+def run_of_few(tmp_path_factory):
+    return computed(tmp_path_factory.mktemp("few"), few())
 
 
 @pytest.fixture(scope="session")

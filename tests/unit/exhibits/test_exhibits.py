@@ -59,14 +59,8 @@ def test_captions_name_only_numbers_that_exist_and_are_filled_whole(name, once):
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_a_small_run_is_drawn_too(name, drawn, tmp_path):
-    given = raw(d_sae=48, contexts=32, bootstrap=20)
-    given["dictionaries"] = {"A/1": {"d_sae": 48}, "B/1": {"d_sae": 48}}
-    config = resolve(given)
-    layout, study = plant(tmp_path, config), STUDIES[find(name).study]
-    module = importlib.import_module(study.module)
-    module.compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
-    out, (first, *_) = drawn(layout, name, tmp_path / "out"), suffixes(find(name))
+def test_a_small_run_is_drawn_too(name, run_of_few, drawn, tmp_path):
+    out, (first, *_) = drawn(run_of_few, name, tmp_path / "out"), suffixes(find(name))
     assert (out / f"{name}{first}").stat().st_size > (10_000 if first == ".png" else 50)
 
 

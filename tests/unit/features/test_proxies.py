@@ -64,6 +64,14 @@ def test_a_script_is_told_by_whole_characters_and_a_split_one_by_its_share():
     assert np.exp(proxy.lone[first]) * proxy.share == pytest.approx(0.5)  # half of its occurrences lie in Hebrew
 
 
+def test_a_space_counts_with_the_letter_that_follows_it_in_one_token():
+    vocabulary = pieces(" א", " ", "א ", "א", " a")
+    rows = np.array([[0, 1, 3, 2, 4]], np.int32)
+    proxy = Proxy.of(BUILT_IN["hebrew"], vocabulary, rows)
+    assert (proxy(rows) > 0)[0].tolist() == [True, False, True, False, False]
+    assert proxy.member.tolist() == [True, False, False, True, False]
+
+
 def test_a_character_that_the_row_cuts_is_broken_and_so_in_no_script():
     letter = "א".encode()
     vocabulary = pieces(letter[:1], letter[1:], "א")

@@ -40,7 +40,7 @@ def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
     ({"sae__lr": 0}, "dictionaries.A/0.lr is 0.0, but must be above 0"),
     ({"dictionaries": {"A/1": {"d_sae": 0}}}, "dictionaries.A/1.d_sae is 0, but must be at least 1"),
     ({"dictionaries": {"A/1": {}}}, "dictionaries.A/1.d_sae is missing: Features."),
-    ({"dictionaries": {"C/1": {"d_sae": 4}}}, "dictionaries.C/1 belongs to model 'C', which models does not list; allowed: A, B, random"),
+    ({"dictionaries": {"C/1": {"d_sae": 4}}}, "dictionaries.C/1 belongs to model 'C', which models does not list; allowed: A, B, mlp_0, mlp_64, random"),
     ({"dictionaries": {"A": {"d_sae": 4}}}, "dictionaries.A: a name is model/id, such as A/1"),
     ({"dictionaries": {"A/L1": {"d_sae": 4}}}, "dictionaries.A/L1: a name is model/id"),
     ({"dictionaries": {}}, "dictionaries is empty"),
@@ -54,6 +54,13 @@ def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
     ({"activations__per_context": 33}, "activations.block is 65536, but must be a multiple of per_context, 33"),
     ({"sae__batch": 3000}, "dictionaries.A/0.batch is 3000, but must divide activations.block, 65536"),
     ({"sae__vectors": 10**7}, "dictionaries.A/0.vectors is 10000000, but activations.vectors gives only 393216, and none is seen twice"),
+    ({"sae__vectors": 10**6, "sae__repeats": 2}, "gives only 393216, and none is seen more than 2 times"),
+    ({"sae__per_context": 16}, "dictionaries.A/0.vectors is 393216, but activations.vectors gives only 196608 at per_context 16, and none is seen twice"),
+    ({"sae__per_context": 33}, "dictionaries.A/0.per_context is 33, but activations.per_context samples only 32 tokens of a context"),
+    ({"sae__batch": 4096, "sae__per_context": 1}, "dictionaries.A/0.batch is 4096, but must divide activations.block, 2048 at per_context 1"),
+    ({"sae__tied": "no"}, "dictionaries.A/0.tied is 'no', but must be true or false"),
+    ({"sae__resampling": "none"}, "dictionaries.A/0.resampling is 'none'; "),
+    ({"model__d_mlp": 0}, "dictionaries.A/0 decomposes the neurons of models.A, whose d_mlp is 0; raise it"),
     ({"sae__min_window": 100_000}, "the last of 4 resamplings would fall at step 196 of 192, after 70 % of the run"),
     ({"corpus__source": "hub"}, "corpus.name is missing: source 'hub' needs the name of a dataset"),
     ({"corpus__source": "local"}, "corpus.paths is missing: source 'local' needs files or folders"),
@@ -85,6 +92,11 @@ def test_files_that_are_no_config(tmp_path):
 def test_replicates_become_dictionaries_that_differ_in_seed_only():
     config = resolve(smoke(dictionaries={"A/1": {"d_sae": 4, "replicates": 3, "seed": 5}, "B/1": {"d_sae": 4}}))
     assert [(name, sae.seed) for name, sae in config.dictionaries.items()] == [("A/1", 5), ("A/1-r1", 6), ("A/1-r2", 7), ("B/1", 0)]
+
+
+def test_models_have_replicates_too():
+    config = resolve(smoke(models={"A": {}, "B": {"seed": 1}, "random": {"shuffle_of": "A"}, "mlp_0": {"d_mlp": 0, "seed": 2, "replicates": 2}}))
+    assert [(name, model.seed) for name, model in config.models.items()] == [("A", 0), ("B", 1), ("random", 0), ("mlp_0", 2), ("mlp_0-r1", 3)]
 
 
 def test_large_dictionaries_are_those_with_more_features_than_the_main_one():

@@ -90,3 +90,12 @@ def test_the_start_knows_nothing_and_repeats():
 
 def test_matrices_are_nine():
     assert [name.rpartition(".")[2] for name, _ in Transformer(SHAPE).matrices()] == ["W_E", "W_pos", "W_Q", "W_K", "W_V", "W_O", "W_in", "W_out", "W_U"]
+
+
+def test_an_mlp_without_neurons_writes_its_bias_only():
+    model = Transformer(Architecture(d_model=8, d_mlp=0, n_heads=2, n_ctx=6, act_fn="relu", d_vocab=11)).initialise(0)
+    tokens = torch.arange(6)[None]
+    with torch.no_grad():
+        model.block.mlp.b_out += 0.5
+        torch.testing.assert_close(model.resid_post(tokens), model.resid_mid(tokens) + 0.5)
+        assert model.read(tokens, "mlp_act").shape == (1, 6, 0)

@@ -47,7 +47,8 @@ def test_gradients_equal_autograd_at_every_density(how, batch, d_in, d_sae, bias
     assert float(found.l0) == pytest.approx(float(l0))
     for name in PARAMETERS:
         scale = float(expected[name].abs().max()) + 1e-3
-        torch.testing.assert_close(getattr(found, name).double() / scale, expected[name] / scale, rtol=1e-5, atol=2e-6)
+        # float32 against float64: where reconstruction and vector nearly cancel, few digits of their difference remain
+        torch.testing.assert_close(getattr(found, name).double() / scale, expected[name] / scale, rtol=1e-4, atol=5e-5)
     assert torch.equal(found.fired, (exact.encode(x.double()) > 0).sum(0))
 
 

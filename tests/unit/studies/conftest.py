@@ -5,7 +5,7 @@ import pytest
 from replication.config import resolve
 from replication.progress import Progress
 from replication.studies import STUDIES
-from tests.planted import plant, raw
+from tests.planted import few, plant, raw
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +16,16 @@ def config():
 @pytest.fixture(scope="session")
 def run(config, tmp_path_factory):
     return plant(tmp_path_factory.mktemp("planted"), config)
+
+
+@pytest.fixture(scope="session")
+def config_of_few():
+    return resolve(few())
+
+
+@pytest.fixture(scope="session")
+def run_of_few(config_of_few, tmp_path_factory):
+    return plant(tmp_path_factory.mktemp("few"), config_of_few)
 
 
 @pytest.fixture(scope="session")

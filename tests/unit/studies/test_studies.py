@@ -58,11 +58,8 @@ def test_planted_truth_is_found(compute):
 
 
 @pytest.mark.parametrize("name", STUDIES)
-def test_a_run_with_fewer_dictionaries_leaves_their_numbers_out(name, compute, tmp_path):
-    given = raw(d_sae=48, contexts=32)
-    given["dictionaries"] = {"A/1": {"d_sae": 48}, "B/1": {"d_sae": 48}}
-    config = resolve(given)
-    found = read(compute(name, layout=plant(tmp_path, config), config=config))
+def test_a_run_with_fewer_dictionaries_leaves_their_numbers_out(name, compute, config_of_few, run_of_few, tmp_path):
+    found = read(compute(name, layout=run_of_few, config=config_of_few, out=tmp_path))
     assert not {"growth_0_1", "growth_1_2", "q05_fall_0_1", "l1_fall", "monotone_l1"} & found["numbers"].keys()
     assert all(number.get("replicates", 1) == 1 for number in found["numbers"].values())
     if name in ("live_features", "loss_recovered"):
