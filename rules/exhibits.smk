@@ -15,7 +15,10 @@ for exhibit in drawn.of(config_.studies.contexts).values():
             distributions=written("paper", "published", "distributions.csv"),
             claims=written("paper", "published", "claims.csv"),
         output:
-            [R.exhibits() / f"{exhibit.id}{suffix}" for suffix in drawn.suffixes(exhibit)],
+            [
+                R.exhibits() / f"{exhibit.id}{suffix}"
+                for suffix in drawn.suffixes(exhibit)
+            ],
         log:
             R.log(f"exhibits/{exhibit.id}.log"),
         benchmark:

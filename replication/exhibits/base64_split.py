@@ -124,7 +124,8 @@ def kinds(axes: Axes, study: Study, features: pd.DataFrame) -> None:
         if name == study.main:
             named(axes, rows, "digits_1", "ascii_1", 100)
     right = 115 * max(features["digits_1"].max(), 0.1) if len(features) else 100
-    axes.set(xlabel="share of firing on digits (%)", ylabel="top examples that decode\nto ASCII (%)", ylim=(-6, 106), xlim=(-0.04 * right, right))
+    axes.set(xlabel="share of firing on digits (%)", ylabel="top examples that decode\nto ASCII (%)",
+             ylim=(-6, 106), xlim=(-0.04 * right, right))
     style.grid(axes, "both")
     if len(features):
         axes.legend(loc="best")
@@ -166,5 +167,5 @@ def said(examples: pd.DataFrame) -> list[str]:
     order = examples.groupby("feature", sort=False).cumcount().sort_values(kind="stable").index if len(examples) else examples.index
     for row in examples.loc[order].head(LINES).sort_values("feature").itertuples():
         read = text.show(str(row.decoded)[:SAID]) if row.printable >= 0.8 else "no text"
-        lines.append(f"{int(row.feature):>6}  {str(row.run)[:RUN]:<{RUN}}  →  {read}")
+        lines.append(f"{int(row.feature):>6}  {(row.run if isinstance(row.run, str) else "(no run)")[:RUN]:<{RUN}}  →  {read}")
     return lines or ["none"]

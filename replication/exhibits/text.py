@@ -59,7 +59,7 @@ def line(axes: Axes, x: float, y: float, strings: Sequence[str], activations: Se
     (`figure.draw_without_rendering()` gives it), and what is drawn here does not move them.
     """
     box, em = axes.get_window_extent(), size * axes.figure.dpi / 72
-    width, height = ADVANCE * em / box.width, HEIGHT * em / box.height
+    width, height = round(ADVANCE * em / box.width, 6), round(HEIGHT * em / box.height, 6)  # the layout's last digits vary
     strongest = limit or max([*(activations or []), 1e-9])
     largest = effect_limit or max([*(abs(effect) for effect in effects or []), 1e-9])
     free: dict[str, Any] = {"transform": axes.transAxes, "clip_on": False, "in_layout": False}

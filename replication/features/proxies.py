@@ -8,7 +8,8 @@ proxies; patterns are ours):
 - characters: P(s | context) is 1 / alphabet for each allowed character and 1e-10 for any other, P(s) a product of unigram
   probabilities. Both are products over tokens, so the maximum over strings is that of a running sum.
 - script: by Bayes P(context | s) / P(context), where P(context | s) is 1 if every character of s lies in the script, else
-  1e-10 (a space counts with the letter after it when one token holds both, because most words begin so; ours); for a lone token that is part of a character, the share of its occurrences inside the script.
+  1e-10 (a space counts with the letter after it when one token holds both, because most words begin so; ours); for a lone
+  token that is part of a character, the share of its occurrences inside the script.
 - pattern: as script, with "lies in a match of the expression" in place of "lies in the script".
 
 P(context) is the share of the evaluation tokens that are inside. Unigram probabilities are add-one smoothed (ours).
@@ -95,8 +96,10 @@ class Proxy:
             scores -= np.float32(self.context.threshold)
             return scores
         inside = _inside(self.context, self.pieces, tokens)
-        scores = np.where(inside.whole, 0.0, np.log(OTHER)) - np.log(max(self.share, OTHER))
-        return (np.where(self.pieces.partial[tokens], np.maximum(scores, self.lone[tokens]), scores) - self.context.threshold).astype(np.float32)
+        likelihood = np.where(inside.whole, 0.0, np.log(OTHER)) - np.log(max(self.share, OTHER))
+        best = np.where(self.pieces.partial[tokens], np.maximum(likelihood, self.lone[tokens]), likelihood)
+        found: Floats = (best - self.context.threshold).astype(np.float32)
+        return found
 
 
 def _characters(context: Context, pieces: Pieces) -> NDArray[np.float64]:

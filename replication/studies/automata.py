@@ -24,7 +24,7 @@ from replication.studies.growth import per_doubling
 from replication.studies.intervals import arm_of, estimate, exact
 from replication.studies.phrases import Recital
 from replication.studies.replicates import base, groups, sibling
-from replication.studies.states import FEWEST, SYSTEMS
+from replication.studies.states import SYSTEMS
 from replication.studies.tables import Number, Reader, number, write
 from replication.studies.token_tables import top_tokens
 from replication.studies.transitions import holds, transitions
@@ -74,7 +74,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
             parts.append(listed(machines[name], matrix, tokens, strings, share).assign(dictionary=name, group=name, d_sae=saes[name].d_sae))
     parts += [table.assign(dictionary=name, group=base(name, saes), d_sae=saes[name].d_sae)
               for name, table in followed(recitals, saes, strings).items()]
-    measured, missing = named(machines, of_tokens, np.repeat(np.arange(len(tokens)) % 2, tokens.shape[1]), settings)
+    measured, missing = named(machines, states.lacking(of_tokens, tokens.shape[1]), settings)
     numbers = measured | recited(recitals, settings) | about(machines)
     missing |= {f"licence_phrase_{key.replace('/', '_')}": f"the run has no {key}"
                 for key in (sibling(settings.studies.main, "4"),) if key not in saes}
@@ -146,26 +146,22 @@ def step_by_step(one: Recital, strings: list[str]) -> pd.DataFrame:
     return one.steps.assign(row="step", licence=int(one.phrase.licence), step=range(len(one.steps)), text=said, next=after)
 
 
-def named(
-    machines: dict[str, Machine], of_tokens: np.ndarray, half: np.ndarray, settings: Settings,
-) -> tuple[dict[str, Number], dict[str, str]]:
+def named(machines: dict[str, Machine], lacking: dict[str, str], settings: Settings) -> tuple[dict[str, Number], dict[str, str]]:
     """Cycles of each system of the paper that hold on half 1: in A/0, or in all sizes where the paper names no dictionary."""
     assert settings.studies
     smallest = sibling(settings.studies.main, "0")
-    numbers, missing = {}, {}
-    labels = list(states.KINDS)
+    numbers, missing = {}, dict(lacking)
     for key, system in SYSTEMS.items():
-        seen = min(int(of_tokens[half == which, labels.index(kind)].sum()) for kind in system.kinds for which in (0, 1))
         where = [smallest] if system.in_the_smallest else list(machines)
-        if system.in_the_smallest and smallest not in machines:
+        if key in lacking:
+            continue
+        if smallest in where and smallest not in machines:
             missing[key] = f"the run has no {smallest}"
-        elif seen < FEWEST:
-            missing[key] = f"half of the text holds {seen:,} tokens of a state of {system.label} among {len(of_tokens) // 2:,}"
-        else:
-            count = sum(machines[name].holds(one) for name in where for one in machines[name].named[key])
-            numbers[key] = Number(count, "cycles", sum(machines[name].live for name in where), "live features")
-            numbers |= {f"{key}_{name.replace('/', '_')}": Number(
-                sum(item.holds(one) for one in item.named[key]), "cycles", item.live, "live features") for name, item in machines.items()}
+            continue
+        count = {name: sum(item.holds(one) for one in item.named[key]) for name, item in machines.items()}
+        numbers[key] = Number(sum(count[name] for name in where), "cycles", sum(machines[name].live for name in where), "live features")
+        numbers |= {f"{key}_{name.replace('/', '_')}": Number(count[name], "cycles", item.live, "live features")
+                    for name, item in machines.items()}
     return numbers, missing
 
 

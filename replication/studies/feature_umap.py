@@ -3,7 +3,7 @@
 Two maps by UMAP (15 neighbours, cosine): of A/0 and A/1 with a minimum distance of 0.05, and with A/2 of 0.01. Clusters are
 HDBSCAN's (smallest size 3) on a ten-dimensional UMAP of A/0 and A/1 (0.1), a list of features is ordered by a one-dimensional
 one. Dead and ultralow features are left out. A feature belongs to the context with whose proxy its activation correlates most,
-if that correlation exceeds a threshold on either half of the evaluation tokens (ours).
+if that correlation exceeds a threshold on both halves of the evaluation tokens (ours).
 """
 
 import json

@@ -170,7 +170,8 @@ def recite(matrix: EvaluationMatrix, attribution: Attribution, tokens: Tokens, p
     for place, phrase in enumerate(phrases):
         stop = start + len(phrase.tokens) - 1
         of_phrase = np.asarray(inside[[place]].todense()).ravel()
-        recitals.append(Recital(phrase, _judged(phrase, [part[start:stop] for part in raised], of_phrase, total, attribution, tokens, live)))
+        of_steps = [part[start:stop] for part in raised]
+        recitals.append(Recital(phrase, _judged(phrase, of_steps, of_phrase, total, attribution, tokens, live)))
         start = stop
     return recitals
 

@@ -62,7 +62,8 @@ def matched(reader: Reader, matches: pd.DataFrame, name: str, twin: str) -> pd.D
     table = pair.merge(reader.features(name, "feature", "part", "density"), on="feature")
     table = table[(table["part"] == "other") & (table["match"] >= 0)]
     theirs = reader.features(twin, "feature", "density").rename(columns={"feature": "match", "density": "match_density"})
-    table = table.merge(theirs, on="match").sort_values("feature").rename(columns={"correlation_chosen": "chosen", "correlation": "activation", "logit_correlation": "logits"})
+    table = table.merge(theirs, on="match").sort_values("feature")
+    table = table.rename(columns={"correlation_chosen": "chosen", "correlation": "activation", "logit_correlation": "logits"})
     return table[["feature", "match", "chosen", "activation", "logits", "density", "match_density"]].reset_index(drop=True)
 
 

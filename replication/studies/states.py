@@ -18,7 +18,7 @@ from replication.features.proxies import Pieces
 from replication.studies.patterns import Find, base64_runs, marked, spans
 
 SHARE = 0.5
-FEWEST = 20  # tokens of a kind on each half, below which the text cannot show its states
+FEWEST, FEWEST_TEXTS = 20, 2  # tokens and texts of a kind on each half, below which the text cannot show its states
 TAG = rb"(?P<open></?)(?P<name>[A-Za-z][A-Za-z0-9-]*)[^<>]{0,200}?(?P<close>/?>)(?P<space>\s*)"
 TAMIL, HAN = rb"(?P<first>\xe0[\xae\xaf])(?P<last>[\x80-\xbf])", rb"(?P<first>[\xe4-\xe9][\x80-\xbf])(?P<last>[\x80-\xbf])"
 KINDS: Mapping[str, Find] = {
@@ -69,6 +69,16 @@ def kinds(pieces: Pieces, tokens: NDArray[np.int32]) -> NDArray[np.bool_]:
     for kind, both in whole.items():
         found[:, place[kind]] &= ~both
     return found
+
+
+def lacking(of_tokens: NDArray[np.bool_], n_ctx: int) -> dict[str, str]:
+    """Why a system of the paper cannot be looked for, of those whose kinds one half of the text holds too rarely."""
+    texts = of_tokens.reshape(-1, n_ctx, len(KINDS))
+    halves = [texts[half::2] for half in (0, 1)]
+    tokens, held = np.min([half.sum((0, 1)) for half in halves], axis=0), np.min([half.any(1).sum(0) for half in halves], axis=0)
+    rare = {kind: (tokens[k], held[k]) for k, kind in enumerate(KINDS) if tokens[k] < FEWEST or held[k] < FEWEST_TEXTS}
+    return {key: f"one half of the text holds {kind} on {rare[kind][0]:,} tokens in {rare[kind][1]:,} texts"
+            for key, system in SYSTEMS.items() for kind in system.kinds if kind in rare}
 
 
 def shares(matrix: EvaluationMatrix, of_tokens: NDArray[np.bool_], *, half: int) -> NDArray[np.float64]:

@@ -10,13 +10,10 @@ import pytest
 from PIL import Image
 
 from replication.artifacts import ArtifactError
-from replication.config import resolve
 from replication.exhibits import EXHIBITS, FAMILIES, find, of, suffixes
 from replication.exhibits.study import Study, fill, published
-from replication.progress import Progress
 from replication.provenance import written
 from replication.studies import STUDIES
-from tests.planted import plant, raw
 
 DRAWN = [*EXHIBITS, *(f"{family}_{context}" for family in FAMILIES for context in ("arabic", "base64"))]
 FIGURES = [name for name in DRAWN if find(name).kind == "figure"]

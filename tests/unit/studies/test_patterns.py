@@ -76,6 +76,16 @@ def test_lines_of_irc():
     assert bytes(said[k] for k in np.flatnonzero(found)) == b"[12:30] <ann> hi12:31 -!- bob"
 
 
+def test_systems_whose_kinds_are_rare_on_a_half_are_lacking():
+    of_tokens = np.ones((6, 20, len(states.KINDS)), bool)
+    place = list(states.KINDS).index("underscore")
+    assert states.lacking(of_tokens.reshape(-1, len(states.KINDS)), 20) == {}
+    of_tokens[1::2, :, place] = False
+    assert list(states.lacking(of_tokens.reshape(-1, len(states.KINDS)), 20)) == ["caps_underscore_pair"]
+    of_tokens[1, :, place] = True  # tokens enough, but one text
+    assert "in 1 texts" in states.lacking(of_tokens.reshape(-1, len(states.KINDS)), 20)["caps_underscore_pair"]
+
+
 @pytest.mark.parametrize(("line", "language"), [
     ("Je ne sais pas si elle est dans la maison avec vous", "French"), ("Er ist nicht auf dem Weg und sie wird es auch nicht", "German"),
     ("The cat is on the mat and that is all of it", "English"), ("No sé por qué está en el mar con los otros", "Spanish"), ("return x + y", ""),
