@@ -167,5 +167,6 @@ def said(examples: pd.DataFrame) -> list[str]:
     order = examples.groupby("feature", sort=False).cumcount().sort_values(kind="stable").index if len(examples) else examples.index
     for row in examples.loc[order].head(LINES).sort_values("feature").itertuples():
         read = text.show(str(row.decoded)[:SAID]) if row.printable >= 0.8 else "no text"
-        lines.append(f"{int(row.feature):>6}  {(row.run if isinstance(row.run, str) else "(no run)")[:RUN]:<{RUN}}  →  {read}")
+        run = row.run if isinstance(row.run, str) else "(no run)"
+        lines.append(f"{int(row.feature):>6}  {run[:RUN]:<{RUN}}  →  {read}")
     return lines or ["none"]
