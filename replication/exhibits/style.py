@@ -20,6 +20,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from replication import artifacts
 
@@ -146,7 +147,7 @@ def save(made: Figure, folder: Path, name: str, title: str, provenance: Mapping[
     made.draw_without_rendering()
     made.set_layout_engine("none")  # arranged once, not for every file
     for axes in made.axes:  # the solver's last digits vary from call to call
-        axes.set_position([round(float(value), 5) for value in axes.get_position(original=True).bounds])
+        axes.set_position(Bbox.from_bounds(*(round(float(value), 5) for value in axes.get_position(original=True).bounds)))
     software = f"replication {provenance['version']}"
     hashes = {"Run": str(provenance["run"]), "ConfigHash": provenance["config_hash"], "CorpusHash": provenance["corpus_hash"]}
     metadata = {
