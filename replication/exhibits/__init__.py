@@ -28,12 +28,17 @@ class Exhibit:
     context: str = ""
 
 
+PACKAGES: Mapping[str, str] = {  # where the exhibits of each section of the paper lie
+    "Problem setup": "setup", "Detailed investigations": "detailed", "Global analysis": "overall", "Phenomenology": "phenomenology",
+    "Appendices": "appendices", "Beyond the paper": "beyond"}
+
+
 def _exhibit(name: str, section: str, title: str, kind: Literal["figure", "table"] = "figure") -> Exhibit:
-    return Exhibit(name, section, title, kind, name, f"replication.exhibits.{name}", name)
+    return Exhibit(name, section, title, kind, name, f"replication.exhibits.{PACKAGES[section]}.{name}", name)
 
 
 def _family(name: str, title: str) -> Exhibit:
-    return Exhibit(name, "Detailed investigations", title, "figure", name, f"replication.exhibits.detailed.{name}", name)
+    return Exhibit(name, "Detailed investigations", title, "figure", name, f"replication.exhibits.{PACKAGES['Detailed investigations']}.{name}", name)
 
 
 FAMILIES: Mapping[str, Exhibit] = {family.id: family for family in (
@@ -49,7 +54,7 @@ FAMILIES: Mapping[str, Exhibit] = {family.id: family for family in (
 )}
 EXHIBITS: Mapping[str, Exhibit] = {exhibit.id: exhibit for exhibit in (
     _exhibit("setup_table", "Problem setup", "Transformer and autoencoders", "table"),
-    Exhibit("setup_runs", "Problem setup", "All dictionaries of the run", "table", "setup_table", "replication.exhibits.setup_runs", "setup_runs"),
+    Exhibit("setup_runs", "Problem setup", "All dictionaries of the run", "table", "setup_table", "replication.exhibits.setup.setup_runs", "setup_runs"),
     _exhibit("one_neuron_toy", "Problem setup", "One neuron, four features"),
     _exhibit("live_features", "Global analysis", "Dead, ultralow and live features"),
     _exhibit("interval_mass", "Global analysis", "Tokens, activation and effect by activation interval"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "replication", "rules", "config", "profiles", "paper", "results/reference", "results/bench")
+PARTS = ("Snakefile", "replication", "rules", "config", "profiles", "paper", "results/reference", "results/bench", "CITATION.cff")
 
 
 class Workspace:

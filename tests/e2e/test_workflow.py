@@ -51,7 +51,7 @@ def test_an_edit_in_sae_reruns_dictionaries_and_what_follows_but_no_model(smoke,
 
 
 def test_an_edit_in_an_exhibit_redraws_only_it(smoke, edited):
-    edited.write("replication/exhibits/live_features.py", lambda text: text + "\n# a comment\n")
+    edited.write("replication/exhibits/overall/live_features.py", lambda text: text + "\n# a comment\n")
     assert set(smoke.jobs()) == {"live_features", "report"}
 
 

@@ -10,9 +10,10 @@ from scipy import sparse
 from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.features.proxies import Pieces
-from replication.studies import STUDIES, base64_split
-from replication.studies.base64_family import Text, described, find
-from replication.studies.base64_text import decoded, is_ascii, printable, run_around
+from replication.studies import STUDIES
+from replication.studies.phenomenology import base64_split
+from replication.studies.phenomenology.base64_family import Text, described, find
+from replication.studies.phenomenology.base64_text import decoded, is_ascii, printable, run_around
 from tests.planted import raw
 
 N_CTX = 64

@@ -9,7 +9,8 @@ from replication.config import resolve
 from replication.features.losses import context_losses
 from replication.model.transformer import Architecture, Transformer
 from replication.progress import Progress
-from replication.studies import STUDIES, baselines, recovered
+from replication.studies import STUDIES, recovered
+from replication.studies.overall import baselines
 from tests.planted import raw
 
 

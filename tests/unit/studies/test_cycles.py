@@ -5,7 +5,7 @@ import itertools
 import networkx as nx
 import numpy as np
 
-from replication.studies import cycles
+from replication.studies.phenomenology import cycles
 
 RING = {(0, 1): 0.9, (1, 2): 0.8, (2, 3): 0.7, (3, 0): 0.6}
 

@@ -5,7 +5,7 @@ from scipy.stats import spearmanr
 
 from replication.config import resolve
 from replication.studies import STUDIES
-from replication.studies.downstream_sample import agreement, among, examples, headline, histogram, spearman
+from replication.studies.overall.downstream_sample import agreement, among, examples, headline, histogram, spearman
 from tests.planted import raw
 
 KEPT, FEATURES = 400, 12

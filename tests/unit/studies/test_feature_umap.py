@@ -5,9 +5,10 @@ from scipy import sparse
 
 from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
-from replication.studies import STUDIES, feature_umap
+from replication.studies import STUDIES
 from replication.studies.directions import unit
-from replication.studies.feature_umap import clustered, clusters, contexts_near, drawn, embed, named, neighbours, similar_near, strongest
+from replication.studies.phenomenology import feature_umap
+from replication.studies.phenomenology.feature_umap import clustered, clusters, contexts_near, drawn, embed, named, neighbours, similar_near, strongest
 from tests.planted import raw
 
 

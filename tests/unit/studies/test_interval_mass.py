@@ -7,8 +7,8 @@ from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.progress import Progress
-from replication.studies import interval_mass
-from replication.studies.interval_mass import KINDS
+from replication.studies.overall import interval_mass
+from replication.studies.overall.interval_mass import KINDS
 
 
 def matrix(path, dense):

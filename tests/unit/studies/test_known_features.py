@@ -5,8 +5,8 @@ import pytest
 from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
-from replication.studies.known import KNOWN
-from replication.studies.known_features import Likeness, enough, scored
+from replication.studies.phenomenology.known import KNOWN
+from replication.studies.phenomenology.known_features import Likeness, enough, scored
 
 CONTEXTS, N_CTX = 40, 32
 

@@ -3,8 +3,8 @@ import pytest
 from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
-from replication.studies import masked_cosine as module
-from replication.studies.masked_cosine import Pair, masked_cosine
+from replication.studies.phenomenology import masked_cosine as module
+from replication.studies.phenomenology.masked_cosine import Pair, masked_cosine
 
 CONTEXTS, N_CTX = 8, 5
 

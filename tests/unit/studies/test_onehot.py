@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from replication.studies import one_neuron_toy
-from replication.studies.onehot import exact_loss, polysemantic, train
+from replication.studies.setup import one_neuron_toy
+from replication.studies.setup.onehot import exact_loss, polysemantic, train
 
 EQUAL = np.full(4, 0.25)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from replication.features.proxies import Pieces
-from replication.studies import states
-from replication.studies.language import language_of, lines_in
 from replication.studies.patterns import base64_runs, marked, spans
+from replication.studies.phenomenology import states
+from replication.studies.phenomenology.language import language_of, lines_in
 
 
 def text(*contexts, words=()):

@@ -5,9 +5,9 @@ import pytest
 from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
-from replication.studies import phrases
 from replication.studies.attribution import Attribution
-from replication.studies.phrases import Phrase, Recital
+from replication.studies.phenomenology import phrases
+from replication.studies.phenomenology.phrases import Phrase, Recital
 
 PHRASE = list(range(10, 22))
 VOCABULARY = 400

@@ -12,7 +12,7 @@ from replication.config import resolve
 from replication.features.examples import INTERVALS
 from replication.model.transformer import Architecture, Transformer
 from replication.studies import STUDIES
-from replication.studies.random_transformer import choose, depth, headline, on_token, token_share, windows
+from replication.studies.overall.random_transformer import choose, depth, headline, on_token, token_share, windows
 from tests.planted import raw
 
 

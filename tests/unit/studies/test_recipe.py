@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 
 from replication.config import Model, Sae, Settings, Studies, resolve
-from replication.exhibits.recipe_ablations import verdict
+from replication.exhibits.appendices.recipe_ablations import verdict
 from replication.studies import STUDIES, every
+from replication.studies.appendices.recipe_ablations import ORDERINGS, _quantities, counts, first, relative, silent_share
+from replication.studies.appendices.sharpness import share as specificity
+from replication.studies.appendices.sharpness import sharpness
 from replication.studies.intervals import Estimate, estimate
+from replication.studies.overall.small_mlp_baseline import baseline, slope, widest_family
 from replication.studies.recipe import CHOICES, fitted_for_the_recipe, pairs
-from replication.studies.recipe_ablations import ORDERINGS, _quantities, counts, first, relative, silent_share
-from replication.studies.sharpness import share as specificity
-from replication.studies.sharpness import sharpness
-from replication.studies.small_mlp_baseline import baseline, slope, widest_family
 
 MAIN = Sae(d_sae=64, l1=0.01, lr=0.002, vectors=100_000, batch=100, min_window=1000)
 SETTINGS = Settings(run="x", seed=0, studies=Studies(bootstrap=50))
@@ -90,8 +90,8 @@ def test_silent_share_is_the_mean_over_checks():
 
 
 def test_a_relative_gain_is_of_the_loss_without_the_choice():
+    from replication.studies.appendices.recipe_ablations import Measured
     from replication.studies.intervals import exact
-    from replication.studies.recipe_ablations import Measured
 
     pair = pairs(DICTIONARIES, "A/1")[0]
     arms = {pair.made: exact([0.9, 0.9, 0.9]), pair.not_made: exact([1.0, 1.2, 1.1])}

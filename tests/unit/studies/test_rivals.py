@@ -6,7 +6,7 @@ import torch
 
 from replication.config import Sae
 from replication.sae.dictionary import Dictionary, start, unit
-from replication.studies import rivals
+from replication.studies.overall import rivals
 
 
 def identity(n=4):

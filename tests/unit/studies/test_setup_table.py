@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from replication.config import resolve
-from replication.exhibits.setup_runs import spread
-from replication.studies import STUDIES, setup_table
+from replication.exhibits.setup.setup_runs import spread
+from replication.studies import STUDIES
+from replication.studies.setup import setup_table
 from tests.planted import raw
 
 

@@ -6,7 +6,8 @@ import pytest
 from scipy import sparse
 
 from replication.config import resolve
-from replication.studies import STUDIES, similarity_scatter
+from replication.studies import STUDIES
+from replication.studies.phenomenology import similarity_scatter
 from tests.planted import raw
 
 

@@ -5,8 +5,9 @@ from scipy import sparse
 
 from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
-from replication.studies import STUDIES, token_features
-from replication.studies.token_features import Found, clearest, ending, first_tokens, headline, positions, served, special
+from replication.studies import STUDIES
+from replication.studies.phenomenology import token_features
+from replication.studies.phenomenology.token_features import Found, clearest, ending, first_tokens, headline, positions, served, special
 from replication.studies.token_sums import sums
 from tests.planted import raw
 

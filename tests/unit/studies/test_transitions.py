@@ -6,7 +6,7 @@ from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.studies.attribution import Attribution
-from replication.studies.transitions import LEAST, holds, sums, transitions
+from replication.studies.phenomenology.transitions import LEAST, holds, sums, transitions
 
 CONTEXTS, N_CTX = 24, 16
 

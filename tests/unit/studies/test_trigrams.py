@@ -3,8 +3,8 @@ import pytest
 from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.studies.phenomenology.trigrams import Ngrams, search
 from replication.studies.token_sums import sums
-from replication.studies.trigrams import Ngrams, search
 
 CONTEXTS, N_CTX, D_VOCAB, FEATURES = 60, 60, 6, 6
 TRIGRAM = (1, 2, 3)

@@ -20,10 +20,10 @@ from replication.provenance import Stopwatch
 from replication.studies.detailed import windows
 from replication.studies.detailed.activations import Activations
 from replication.studies.intervals import arm_of, estimate, exact
+from replication.studies.phenomenology.trigrams import Ngrams, search
 from replication.studies.replicates import base, groups, lacking, ladder, sibling
 from replication.studies.tables import Number, Reader, number, write
 from replication.studies.token_sums import Numbers, Sums, Values, sums
-from replication.studies.trigrams import Ngrams, search
 
 COMMON = 20
 NAMED = {"the": " the", "a": " a", "of": " of", "stop": "."}

@@ -13,8 +13,8 @@ from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix
 from replication.features.proxies import Pieces
-from replication.studies.base64_text import is_ascii, run_around
 from replication.studies.patterns import base64_runs, marked
+from replication.studies.phenomenology.base64_text import is_ascii, run_around
 
 SHARE = 0.5
 FEWEST = 20  # tokens on which a feature must fire on each half

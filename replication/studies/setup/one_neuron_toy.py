@@ -17,7 +17,7 @@ from replication.config import Settings
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.intervals import estimate, exact
-from replication.studies.onehot import Trained, exact_loss, polysemantic, train
+from replication.studies.setup.onehot import Trained, exact_loss, polysemantic, train
 from replication.studies.tables import Number, Reader, write
 
 FEATURES, RESTARTS = 4, 100

@@ -17,11 +17,11 @@ from replication.config import Settings
 from replication.features.contexts import pieces
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies.base64_family import Family, Ids, Text, described, find
-from replication.studies.base64_text import decoded, printable
 from replication.studies.directions import unit
 from replication.studies.growth import per_doubling
 from replication.studies.intervals import Arm, arm_of, estimate, exact, random, resampled_sums
+from replication.studies.phenomenology.base64_family import Family, Ids, Text, described, find
+from replication.studies.phenomenology.base64_text import decoded, printable
 from replication.studies.readout import logit_weights
 from replication.studies.replicates import base, groups, sibling
 from replication.studies.tables import Number, Reader, number, write

@@ -5,8 +5,8 @@ earlier work; the expressions and word lists are ours). Expressions are over the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from replication.studies.language import lines_in
 from replication.studies.patterns import Find, base64_runs, spans
+from replication.studies.phenomenology.language import lines_in
 
 PERSON, EMOTION = "person", "emotion"
 

@@ -26,7 +26,7 @@ from replication.features.logit_weights import Readout, written
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.intervals import arm_of, estimate
-from replication.studies.masked_cosine import Matches, Pair, masked_cosine
+from replication.studies.phenomenology.masked_cosine import Matches, Pair, masked_cosine
 from replication.studies.replicates import sibling
 from replication.studies.tables import Number, Reader, number, write
 from replication.studies.token_sums import Numbers, Sums, Values, ratio, sums

@@ -16,10 +16,10 @@ from replication.config import Sae, Settings, resampling_steps
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies import intervals
+from replication.studies.appendices.sharpness import sharpness
 from replication.studies.intervals import Arm, Estimate, estimate
 from replication.studies.recipe import CHOICES, Pair, pairs
 from replication.studies.replicates import groups
-from replication.studies.sharpness import sharpness
 from replication.studies.tables import Number, Reader, number, write
 
 PARTS = {"dead": "dead", "live": "other", "ultralow": "ultralow"}  # measure -> part of a feature

@@ -18,16 +18,16 @@ from replication.features.contexts import pieces
 from replication.features.matrix import EvaluationMatrix
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies import cycles, phrases, states
 from replication.studies.attribution import Attribution, Ids, attribution
 from replication.studies.growth import per_doubling
 from replication.studies.intervals import arm_of, estimate, exact
-from replication.studies.phrases import Recital
+from replication.studies.phenomenology import cycles, phrases, states
+from replication.studies.phenomenology.phrases import Recital
+from replication.studies.phenomenology.states import SYSTEMS
+from replication.studies.phenomenology.transitions import holds, transitions
 from replication.studies.replicates import base, groups, sibling
-from replication.studies.states import SYSTEMS
 from replication.studies.tables import Number, Reader, number, write
 from replication.studies.token_tables import top_tokens
-from replication.studies.transitions import holds, transitions
 
 LOOPS, PAIRS, CYCLES, CHAINS = 60, 60, 20, 30  # listed for each dictionary, of longer cycles for each length
 NAMED = 5  # listed for each system that the paper names

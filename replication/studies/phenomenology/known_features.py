@@ -23,8 +23,8 @@ from replication.features.matrix import EvaluationMatrix
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.intervals import estimate, exact
-from replication.studies.known import EMOTION, KNOWN, PERSON
 from replication.studies.patterns import marked
+from replication.studies.phenomenology.known import EMOTION, KNOWN, PERSON
 from replication.studies.replicates import base, groups, sibling
 from replication.studies.tables import Number, Reader, number, write
 

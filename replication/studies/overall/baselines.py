@@ -21,9 +21,10 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.randomness import generator
 from replication.sae.dictionary import start
-from replication.studies import recovered, rivals
+from replication.studies import recovered
 from replication.studies.intervals import estimate, quantiles
-from replication.studies.rivals import Rival
+from replication.studies.overall import rivals
+from replication.studies.overall.rivals import Rival
 from replication.studies.tables import Number, Reader, number, write
 
 CONTEXTS = 256  # of each half

@@ -1,0 +1,1 @@
+"""Exhibits of the section on problem setup."""
