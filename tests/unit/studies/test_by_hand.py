@@ -7,20 +7,12 @@ from scipy import sparse
 
 from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
-from replication.studies import (
-    STUDIES,
-    density_histograms,
-    live_features,
-    loss_recovered,
-    neuron_basis,
-    recovered,
-    tradeoff,
-    training_curves,
-    ultralow_cluster,
-    universality_histogram,
-)
+from replication.studies import STUDIES, recovered
+from replication.studies.appendices import density_histograms, neuron_basis, tradeoff, training_curves, ultralow_cluster
 from replication.studies.directions import carriers, excess_kurtosis, mean_pairwise_cosine, unit
 from replication.studies.intervals import random, resampled_sums
+from replication.studies.overall import live_features, loss_recovered
+from replication.studies.phenomenology import universality_histogram
 from replication.studies.replicates import groups
 from tests.planted import raw
 
