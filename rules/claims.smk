@@ -71,7 +71,7 @@ rule report:
         gpu=0,
     params:
         settings=rules.claims.params.settings,
-        written=written("paper", "report"),
+        written=lambda wildcards, input: str(Path(input.written[0]).parent),
         results=R.root,
     message:
         "report: write the page and the pdf"
