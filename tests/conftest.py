@@ -1,7 +1,11 @@
 """Tiny artifacts that several stages' tests start from."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
+
+# numba refuses another number of threads once it has started some, as UMAP does; set before anything imports it
+os.environ["NUMBA_NUM_THREADS"] = "1"
 
 import pytest
 import torch
@@ -16,6 +20,13 @@ TINY = Settings(
     activations=Activations(vectors=4096, per_context=8, storage="stored", block=1024),
     sae=Sae(d_sae=64, l1=0.01, lr=3e-3, batch=128, vectors=4096, resamplings=2, min_window=400, resample_inputs=512, median_vectors=256, log_every=5, checkpoint_every=7))
 D_VOCAB = 50
+
+
+@pytest.fixture(autouse=True)
+def _numba_threads(monkeypatch):
+    """Whatever a test tells the numeric libraries (`compute.limit_threads`), the next one finds the same number."""
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+
 
 
 @pytest.fixture
