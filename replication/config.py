@@ -16,14 +16,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from replication.contexts import BUILT_IN, Context
+from replication.contexts import BUILT_IN, Context, examined
 from replication.validation import ABOVE_ZERO, ZERO_OR_MORE, build, checked, setting
 from replication.validation import ConfigError as ConfigError
 from replication.validation import UserError as UserError
 from replication.validation import nearest as nearest
 
 ID = re.compile(r"[a-z0-9_-]+")
-CONTEXT_ID, BLOCK = re.compile(r"[a-z0-9]+"), re.compile(r"[0-9A-F]{4,6}-[0-9A-F]{4,6}")
 MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post")
 
@@ -275,7 +274,7 @@ def resolve(raw: Mapping[str, Any]) -> Config:
     models: dict[str, Model] = _listed(raw, "models", Model, "model")
     dictionaries: dict[str, Sae] = _listed(raw, "dictionaries", Sae, "sae")
     sections = {name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "studies")}
-    config = Config(run=run, seed=seed, models=models, dictionaries=dictionaries, contexts=_contexts(raw, sections["studies"].contexts), **sections)
+    config = Config(run=run, seed=seed, models=models, dictionaries=dictionaries, contexts=examined(_mapping(raw, "contexts"), sections["studies"].contexts), **sections)
     _check_corpus(config.corpus)
     _check_models(config)
     _check_dictionaries(config)
@@ -306,28 +305,6 @@ def _entry(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where} must be a mapping of settings, but is {value!r}")
     return value
-
-
-def _contexts(raw: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Context]:
-    """The contexts that a run examines, in its order."""
-    known = {**BUILT_IN, **{name: build(Context, entry, f"contexts.{name}") for name, entry in _mapping(raw, "contexts").items()}}
-    for name, context in known.items():
-        needed = {"characters": context.alphabet, "script": context.blocks, "pattern": context.pattern}[context.kind]
-        if not CONTEXT_ID.fullmatch(name):
-            raise ConfigError(f"contexts.{name}: an id is made of a-z and 0-9, because it names exhibits")
-        if not needed:
-            raise ConfigError(f"contexts.{name} is of kind {context.kind} and lacks its {dict(characters='alphabet', script='blocks', pattern='pattern')[context.kind]}")
-        if any(not BLOCK.fullmatch(block) for block in context.blocks):
-            raise ConfigError(f"contexts.{name}.blocks must be ranges of code points such as 0590-05FF, but is {', '.join(context.blocks)}")
-        for expression in (f"[{context.alphabet}]" if context.alphabet else "", context.pattern):
-            try:
-                re.compile(expression)
-            except re.error as error:
-                raise ConfigError(f"contexts.{name}: {expression!r} is not a regular expression ({error})") from None
-    for name in wanted:
-        if name not in known:
-            raise ConfigError(f"studies.contexts lists {name!r}, which does not exist; {nearest(name, known)}")
-    return {name: known[name] for name in wanted}
 
 
 def _check_corpus(corpus: Corpus) -> None:

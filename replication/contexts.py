@@ -4,11 +4,15 @@ A run lists the contexts that it examines in `studies.contexts`; its config may 
 form as the ones below. How a context becomes a number for each token is in `features/proxies.py`.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from replication.validation import ZERO_OR_MORE, setting
+from replication.validation import ZERO_OR_MORE, ConfigError, build, nearest, setting
+
+ID, BLOCK = re.compile(r"[a-z0-9]+"), re.compile(r"[0-9A-F]{4,6}-[0-9A-F]{4,6}")
+DESCRIBED_BY = {"characters": "alphabet", "script": "blocks", "pattern": "pattern"}  # the setting that each kind needs
 
 
 @dataclass(frozen=True)
@@ -45,3 +49,29 @@ BUILT_IN: Mapping[str, Context] = {
         r"|form|input|button|label|select|option|section|nav|header|footer|main|article|sup|sub|svg|path|rect|text|g)(?:\s[^<>\n]{0,200})?/?>")),
     "constants": Context("upper-case identifiers", "pattern", pattern=r"(?<![A-Za-z0-9_])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![A-Za-z0-9_])"),
 }
+
+
+def examined(described: Mapping[str, Any], wanted: Sequence[str]) -> dict[str, Context]:
+    """The contexts `wanted`, in their order: built-in ones, or of the config's own, as its section `contexts` has them. Raises ConfigError."""
+    known = {**BUILT_IN, **{name: build(Context, entry, f"contexts.{name}") for name, entry in described.items()}}
+    for name, context in known.items():
+        _check(name, context)
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"studies.contexts lists {name!r}, which does not exist; {nearest(name, known)}")
+    return {name: known[name] for name in wanted}
+
+
+def _check(name: str, context: Context) -> None:
+    needed = DESCRIBED_BY[context.kind]
+    if not ID.fullmatch(name):
+        raise ConfigError(f"contexts.{name}: an id is made of a-z and 0-9, because it names exhibits")
+    if not getattr(context, needed):
+        raise ConfigError(f"contexts.{name} is of kind {context.kind} and lacks its {needed}")
+    if any(not BLOCK.fullmatch(block) for block in context.blocks):
+        raise ConfigError(f"contexts.{name}.blocks must be ranges of code points such as 0590-05FF, but is {', '.join(context.blocks)}")
+    for expression in (f"[{context.alphabet}]" if context.alphabet else "", context.pattern):
+        try:
+            re.compile(expression)
+        except re.error as error:
+            raise ConfigError(f"contexts.{name}: {expression!r} is not a regular expression ({error})") from None

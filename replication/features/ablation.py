@@ -21,7 +21,7 @@ from torch import Tensor
 from replication import artifacts, compute
 from replication.config import Settings
 from replication.features.logit_weights import written
-from replication.features.matrix import EvaluationMatrix
+from replication.features.matrix import HALVES, REPORTING, EvaluationMatrix
 from replication.features.tokens import read
 from replication.model.store import load as load_model
 from replication.model.transformer import EPS, Transformer
@@ -30,7 +30,6 @@ from replication.provenance import Stopwatch
 from replication.sae import load as load_dictionary
 
 BLOCK = 2**21  # logits of pairs that exist at one time: 8 MB stay near a CPU's cache
-REPORTED = 1  # the half of the evaluation tokens that is not used for choosing
 
 
 @torch.no_grad()
@@ -78,7 +77,7 @@ def measure(*, settings: Settings, dictionary: Path, model: Path, evaluation: Pa
     artifacts.check(matrix, artifacts.MATRIX)
     fired = EvaluationMatrix(matrix / artifacts.MATRIX)
     directions = written(transformer, settings.activations.site, sae.W_dec)
-    chosen = np.arange(REPORTED, len(tokens), 2)[: settings.studies.ablation_contexts]
+    chosen = np.arange(REPORTING, len(tokens), len(HALVES))[: settings.studies.ablation_contexts]
     parts = []
     for k in range(fired.shards):
         shard, contexts = fired.shard(k), fired.contexts_of(k)

@@ -18,8 +18,8 @@ from replication.config import Settings, model_of
 from replication.contexts import Context
 from replication.corpus.shards import read_counts
 from replication.features import NEURONS
-from replication.features.correlation import HALVES, Moments
-from replication.features.matrix import EvaluationMatrix
+from replication.features.correlation import Moments
+from replication.features.matrix import HALVES, EvaluationMatrix
 from replication.features.proxies import Pieces, Proxy
 from replication.features.tokens import read
 from replication.features.vocabulary import token_bytes
@@ -42,11 +42,11 @@ def pieces(corpus: Path) -> Pieces:
 def correlations(matrix: EvaluationMatrix, labels: NDArray[np.bool_]) -> Array:
     """Pearson correlation [half, feature, label] of activations with binary labels [token, label]; NaN where one does not vary."""
     moments = Moments.of(matrix)
-    products, sums = np.zeros((HALVES, matrix.n_features, labels.shape[1])), np.zeros((HALVES, labels.shape[1]))
+    products, sums = np.zeros((len(HALVES), matrix.n_features, labels.shape[1])), np.zeros((len(HALVES), labels.shape[1]))
     rows = matrix.shard_contexts * matrix.n_ctx
     for k, shard in enumerate(matrix):
         some, half = labels[k * rows : k * rows + shard.shape[0]].astype(np.float32), matrix.half(k)
-        for which in range(HALVES):
+        for which in HALVES:
             at = half == which
             products[which] += shard[at].T @ some[at]
             sums[which] += some[at].sum(0)
@@ -63,12 +63,12 @@ def random_directions(matrix: EvaluationMatrix, labels: NDArray[np.bool_], count
     u' S u, so that no projection is ever computed.
     """
     d_in = matrix.n_features
-    second, first = np.zeros((HALVES, d_in, d_in)), np.zeros((HALVES, d_in))
-    cross, sums, counts = np.zeros((HALVES, d_in, labels.shape[1])), np.zeros((HALVES, labels.shape[1])), np.zeros(HALVES)
+    second, first = np.zeros((len(HALVES), d_in, d_in)), np.zeros((len(HALVES), d_in))
+    cross, sums, counts = np.zeros((len(HALVES), d_in, labels.shape[1])), np.zeros((len(HALVES), labels.shape[1])), np.zeros(len(HALVES))
     rows = matrix.shard_contexts * matrix.n_ctx
     for k, shard in enumerate(matrix):
         some, half = labels[k * rows : k * rows + shard.shape[0]].astype(np.float32), matrix.half(k)
-        for which in range(HALVES):
+        for which in HALVES:
             x, on = np.asarray(shard[half == which]), some[half == which]
             second[which] += x.T @ x
             cross[which] += x.T @ on
@@ -79,7 +79,7 @@ def random_directions(matrix: EvaluationMatrix, labels: NDArray[np.bool_], count
     covariance = second - counts[:, None, None] * mean[:, :, None] * mean[:, None, :]
     cross -= mean[:, :, None] * sums[:, None, :]
     spread = np.sqrt(sums * (1 - sums / counts[:, None]))
-    best = np.full((HALVES, labels.shape[1]), -np.inf)
+    best = np.full((len(HALVES), labels.shape[1]), -np.inf)
     for start in range(0, count, DIRECTIONS_AT_ONCE):
         u = rng.normal(size=(min(DIRECTIONS_AT_ONCE, count - start), d_in))
         size = np.sqrt(np.einsum("ui,hij,uj->hu", u, covariance, u, optimize=True))
@@ -109,7 +109,7 @@ def ranked(name: str, found: Array, contexts: Sequence[str]) -> pd.DataFrame:
 def make(*, settings: Settings, names: Sequence[str], corpus: Path, out: Path, progress: Progress | None = None) -> None:
     """Write `proxies.safetensors` and `contexts.parquet` of a run.
 
-    The first holds for each context its scores `<id>` [token], and of each token of the vocabulary `<id>/lone` and `<id>/member`
+    The first holds for each context its scores `<id>` [token], and which tokens of the vocabulary are its own, `<id>/member`
     [d_vocab]; the second has dictionary, context, feature, rank, correlation_chosen, correlation. `names` are dictionaries and
     neuron tables. Raises ArtifactError when a table is missing or changed.
     """
@@ -119,8 +119,7 @@ def make(*, settings: Settings, names: Sequence[str], corpus: Path, out: Path, p
     proxies, scores = score(settings.contexts, pieces(corpus), tokens)
     files = {"proxies": out / artifacts.PROXIES, "contexts": out / artifacts.CONTEXTS}
     artifacts.write_tensors(files["proxies"], {key: torch.from_numpy(value) for key, value in {
-        **{name: row.ravel() for name, row in scores.items()}, **{f"{name}/lone": proxy.lone for name, proxy in proxies.items()},
-        **{f"{name}/member": proxy.member for name, proxy in proxies.items()}}.items()})
+        **{name: row.ravel() for name, row in scores.items()}, **{f"{name}/member": proxy.member for name, proxy in proxies.items()}}.items()})
     labels = np.stack([row.ravel() > 0 for row in scores.values()], axis=1) if scores else np.zeros((tokens.size, 0), bool)
     tables, matrices, contexts = [_empty()], {}, list(scores)
     for done, name in enumerate(names, start=1):

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from replication.features.matrix import EvaluationMatrix, Shard
+from replication.features.matrix import HALVES, EvaluationMatrix, Shard
 
 BLOCK = 2**23  # correlations of one half that exist at one time: 64 MB
-HALVES = 2
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Moments:
     @staticmethod
     def of(matrix: EvaluationMatrix) -> "Moments":
         """Measured in one pass."""
-        shape = (HALVES, matrix.n_features)
-        count, total, squares = np.zeros(HALVES, dtype=np.int64), np.zeros(shape), np.zeros(shape)
+        shape = (len(HALVES), matrix.n_features)
+        count, total, squares = np.zeros(len(HALVES), dtype=np.int64), np.zeros(shape), np.zeros(shape)
         for half, shard in _halves(matrix):
             count[half] += shard.shape[0]
             total[half] += shard.sum(axis=0, dtype=np.float64)
@@ -50,7 +49,7 @@ def correlations(
     width = max(1, block // right.n_features)
     for start in range(0, left.n_features, width):
         some = slice(start, min(start + width, left.n_features))
-        products = np.zeros((HALVES, some.stop - start, right.n_features))
+        products = np.zeros((len(HALVES), some.stop - start, right.n_features))
         for (half, x), (_, y) in zip(_halves(left), _halves(right), strict=True):
             product = x[:, some].T @ y
             products[half] += product if isinstance(product, np.ndarray) else product.toarray()
@@ -63,6 +62,6 @@ def _halves(matrix: EvaluationMatrix) -> Iterator[tuple[int, Shard]]:
     """Each shard's tokens of either half; sparse ones in float64, dense ones in the float32 in which products of a shard suffice."""
     for k in range(matrix.shards):
         shard, half = matrix.shard(k), matrix.half(k)
-        for which in range(HALVES):
+        for which in HALVES:
             part = shard[half == which]
             yield which, part if isinstance(part, np.ndarray) else part.astype(np.float64)

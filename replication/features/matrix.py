@@ -21,6 +21,8 @@ from replication.artifacts import ArtifactError, atomic
 
 Shard: TypeAlias = "sparse.csr_array | NDArray[np.float32]"
 DTYPES = {"int64": "I64", "int32": "I32", "float32": "F32", "float16": "F16"}
+# Contexts in turn: what is picked as best on the one half (even contexts) is reported on the other.
+CHOOSING, REPORTING = HALVES = (0, 1)
 ENTRY_BYTES = 192  # room in the file's header for one tensor's name, type, shape and place
 
 
@@ -123,5 +125,5 @@ class EvaluationMatrix:
         return range(k * self.shard_contexts, min((k + 1) * self.shard_contexts, self.contexts))
 
     def half(self, k: int) -> NDArray[np.int64]:
-        """The half of each token of shard `k`: 0 (even contexts) is for choosing, 1 (odd contexts) for reporting."""
-        return np.repeat(np.array(self.contexts_of(k)) % 2, self.n_ctx)
+        """The half of each token of shard `k`, of `HALVES`."""
+        return np.repeat(np.array(self.contexts_of(k)) % len(HALVES), self.n_ctx)

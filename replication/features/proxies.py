@@ -16,8 +16,10 @@ P(context) is the share of the evaluation tokens that are inside. Unigram probab
 """
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,8 @@ from replication.contexts import Context
 
 OTHER = 1e-10  # P of a character outside the alphabet, and of the context for a string outside the script
 BREAK = -1e4  # score of a token that is no text, such as end of text: no string goes across it
+Span = tuple[int, int]
+Find = Callable[[bytes], Iterable[Span]]  # places in a text
 Floats = NDArray[np.float32]
 Tokens = NDArray[np.int32]
 
@@ -137,7 +141,7 @@ def _inside(context: Context, pieces: Pieces, tokens: Tokens) -> _Inside:
     row_edges, owner = edges[:: tokens.shape[1]], np.repeat(np.arange(len(edges) - 1), np.diff(edges))
     first, last = edges[:-1], edges[1:] - 1
     if context.kind == "pattern":
-        good = _matched(context.pattern, stream, row_edges)
+        good = found(spans(context.pattern), stream, row_edges)
         begins = ends = np.ones(len(stream), bool)
         start = np.arange(len(stream))
     else:
@@ -157,14 +161,20 @@ def _inside(context: Context, pieces: Pieces, tokens: Tokens) -> _Inside:
     return _Inside(*(flags.reshape(tokens.shape) for flags in (clean, touched)))
 
 
-def _matched(pattern: str, stream: NDArray[np.uint8], row_edges: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which bytes lie in a match; every text is searched by itself."""
-    expression, text = re.compile(pattern.encode()), stream.tobytes()
-    change = np.zeros(len(stream) + 1, np.int64)
-    for low, high in zip(row_edges, [*row_edges[1:], len(stream)], strict=True):
-        for match in expression.finditer(text[low:high]):
-            change[low + match.start()] += 1
-            change[low + match.end()] -= 1
+def spans(expression: str | bytes, group: int | str = 0) -> Find:
+    """The places of a group of an expression over the bytes of a text (UTF-8)."""
+    compiled = re.compile(expression.encode() if isinstance(expression, str) else expression)
+    return lambda text: (match.span(group) for match in compiled.finditer(text))
+
+
+def found(find: Find, stream: NDArray[np.uint8], row_edges: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which bytes of a stream lie inside what `find` finds; every text, from one of `row_edges` to the next, is searched by itself."""
+    text = stream.tobytes()
+    change = np.zeros(len(stream) + 1, np.int32)
+    for low, high in pairwise(row_edges):
+        for start, stop in find(text[low:high]):
+            change[low + start] += 1
+            change[low + stop] -= 1
     return np.cumsum(change[:-1]) > 0
 
 

@@ -93,12 +93,12 @@ def main_alone(config: Config) -> list[str]:
     return [config.studies.main]
 
 
-def main_and_twin(config: Config) -> list[str]:
+def main_alone_and_twin(config: Config) -> list[str]:
     """The main dictionary and its counterpart on the other seed's model."""
     return list(dict.fromkeys([config.studies.main, config.studies.twin]))
 
 
-def main_and_its_twin(config: Config) -> list[str]:
+def main_and_twin(config: Config) -> list[str]:
     """The main dictionary with its replicates, and its counterpart on the other seed's model."""
     return list(dict.fromkeys([*main(config), config.studies.twin]))
 
@@ -172,17 +172,14 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("disagreement", "replication.studies.detailed.disagreement", main_alone, ("matrix",),
           shared=("tokens", "contexts", "vocabulary"), contexts=True),
     Study("logit_weights", "replication.studies.detailed.logit_weights", main_alone, ("weights", "model"),
-          shared=("tokens", "contexts", "vocabulary"),
-          contexts=True),
+          shared=("tokens", "contexts", "vocabulary"), contexts=True),
     Study("ablation", "replication.studies.detailed.ablation", main_alone, ("matrix", "weights", "model"),
-          shared=("tokens", "contexts", "vocabulary"),
-          contexts=True),
+          shared=("tokens", "contexts", "vocabulary"), contexts=True),
     Study("pinned", "replication.studies.detailed.pinned", main_alone, ("features", "weights", "model"),
-          shared=("tokens", "contexts", "vocabulary"),
-          contexts=True),
+          shared=("tokens", "contexts", "vocabulary"), contexts=True),
     Study("not_a_neuron", "replication.studies.detailed.not_a_neuron", main_alone, ("matrix", "weights", "model"), neurons=("matrix", "examples"),
           shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True, beside=twin),
-    Study("universality", "replication.studies.detailed.universality", main_and_twin, ("matrix", "weights", "model"),
+    Study("universality", "replication.studies.detailed.universality", main_alone_and_twin, ("matrix", "weights", "model"),
           shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True),
     Study("setup_table", "replication.studies.setup.setup_table", every, ("features", "losses")),
     Study("one_neuron_toy", "replication.studies.setup.one_neuron_toy", none, ()),
@@ -205,7 +202,7 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
           shared=("tokens", "vocabulary")),
     Study("base64_split", "replication.studies.phenomenology.base64_split", ladder_of_sizes, ("features", "matrix", "weights", "model"),
           shared=("tokens", "vocabulary")),
-    Study("similarity_scatter", "replication.studies.phenomenology.similarity_scatter", main_and_its_twin, ("features", "matrix", "weights", "model"),
+    Study("similarity_scatter", "replication.studies.phenomenology.similarity_scatter", main_and_twin, ("features", "matrix", "weights", "model"),
           shared=("matches", "tokens", "vocabulary")),
     Study("known_features", "replication.studies.phenomenology.known_features", ladder_of_sizes, ("matrix",), neurons=("matrix",),
           shared=("tokens", "vocabulary")),

@@ -1,26 +1,16 @@
 """Which evaluation tokens have a part in what an expression matches, and runs of base64 in text."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from replication.features.proxies import Pieces
-
-Span = tuple[int, int]
-Find = Callable[[bytes], Iterable[Span]]
+from replication.features.proxies import Find, Pieces, Span, found
 
 RUN = re.compile(rb"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{20,}={0,2}")
 CASES = ((ord("A"), ord("Z")), (ord("a"), ord("z")), (ord("0"), ord("9")))
 MIXED = 0.5  # share of neighbours of different kinds: about two thirds in base64, well below half in words run together
-
-
-def spans(expression: str | bytes, group: int | str = 0) -> Find:
-    """The places of a group of an expression over the bytes of a text (UTF-8)."""
-    compiled = re.compile(expression.encode() if isinstance(expression, str) else expression)
-    return lambda text: (match.span(group) for match in compiled.finditer(text))
 
 
 def base64_runs(text: bytes) -> Iterator[Span]:
@@ -39,16 +29,8 @@ def base64_runs(text: bytes) -> Iterator[Span]:
 def marked(pieces: Pieces, tokens: NDArray[np.int32], finds: Sequence[Find]) -> NDArray[np.bool_]:
     """Which tokens have a byte inside what each of `finds` finds [context, n_ctx, find]; every context is searched by itself."""
     stream, edges = pieces.stream(tokens.ravel())
-    text, rows = stream.tobytes(), edges[:: tokens.shape[1]]
-    change = np.zeros((len(finds), len(stream) + 1), np.int8)
-    for low, high in pairwise(rows):
-        some = text[low:high]
-        for place, find in enumerate(finds):
-            for start, stop in find(some):
-                change[place, low + start] += 1
-                change[place, low + stop] -= 1
-    found = np.empty((*tokens.shape, len(finds)), bool)
-    for place, of in enumerate(change):
-        inside = np.concatenate(([0], np.cumsum(np.cumsum(of[:-1]) > 0)))
-        found[..., place] = (inside[edges[1:]] > inside[edges[:-1]]).reshape(tokens.shape)
-    return found
+    flags = np.empty((*tokens.shape, len(finds)), bool)
+    for place, find in enumerate(finds):
+        inside = np.concatenate(([0], np.cumsum(found(find, stream, edges[:: tokens.shape[1]]))))
+        flags[..., place] = (inside[edges[1:]] > inside[edges[:-1]]).reshape(tokens.shape)
+    return flags

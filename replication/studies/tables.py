@@ -102,10 +102,6 @@ class Reader:
         """Scores of the evaluation tokens by context, float32 [token]; a context is on where they are above zero."""
         return {key: value for key, value in self._proxies().items() if "/" not in key}
 
-    def vocabulary_proxies(self) -> dict[str, np.ndarray]:
-        """Scores of each token of the vocabulary alone by context, float32 [d_vocab], before the context's threshold."""
-        return {key.removesuffix("/lone"): value for key, value in self._proxies().items() if key.endswith("/lone")}
-
     def members(self) -> dict[str, np.ndarray]:
         """Which tokens of the vocabulary are a context's own, bool [d_vocab], by context."""
         return {key.removesuffix("/member"): value for key, value in self._proxies().items() if key.endswith("/member")}

@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from replication.features.columns import column_blocks, fired_counts
-from replication.features.matrix import EvaluationMatrix
+from replication.features.matrix import HALVES, EvaluationMatrix
 
-HALVES = 2
 BUDGET = 2**22  # entries that are grouped at one time: 250 MB
 Numbers = NDArray[np.int64]
 Values = NDArray[np.float64]
@@ -46,15 +45,15 @@ def sums(matrix: EvaluationMatrix, kinds: Numbers, n_kinds: int) -> tuple[Sums, 
     """Sums on the half for choosing and on the half for reporting. `kinds` [token] are numbers below `n_kinds`."""
     found: list[list[sparse.csr_array]] = [[], []]
     for columns in column_blocks(matrix, fired_counts(matrix), budget=BUDGET):
-        half_of = columns.tokens // matrix.n_ctx % HALVES
+        half_of = columns.tokens // matrix.n_ctx % len(HALVES)
         entries = columns.values + np.complex128(1j)  # activation and count are summed in one sort: real and imaginary part
-        for half in range(HALVES):
+        for half in HALVES:
             inside = half_of == half
             place = columns.owner[inside], kinds[columns.tokens[inside]]
             found[half].append(sparse.csr_array((entries[inside], place), shape=(columns.stop - columns.start, n_kinds)))
-    half_of = np.arange(matrix.tokens) // matrix.n_ctx % HALVES
+    half_of = np.arange(matrix.tokens) // matrix.n_ctx % len(HALVES)
     both = [sparse.csr_array(sparse.vstack(blocks)) for blocks in found]
-    tokens = [np.bincount(kinds[half_of == half], minlength=n_kinds) for half in range(HALVES)]
+    tokens = [np.bincount(kinds[half_of == half], minlength=n_kinds) for half in HALVES]
     chosen, reported = (Sums(part(table, table.data.real), part(table, table.data.imag), n) for table, n in zip(both, tokens, strict=True))
     return chosen, reported
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from replication.config import Settings
+from replication.features.matrix import CHOOSING, REPORTING
 from replication.studies import intervals
-from replication.studies.detailed.cases import CHOOSING, FEWEST, REPORTING, columns
+from replication.studies.detailed.cases import FEWEST, columns
 from replication.studies.tables import Reader
 
 

@@ -20,11 +20,12 @@ from replication.artifacts import Layout
 from replication.config import Settings, model_of
 from replication.features.examples import INTERVALS
 from replication.features.logit_weights import written
+from replication.features.matrix import REPORTING
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.ablated import ablated
 from replication.studies.detailed import windows
-from replication.studies.detailed.cases import REPORTING, cases, columns, write
+from replication.studies.detailed.cases import cases, columns, write
 from replication.studies.detailed.levels import level_of
 from replication.studies.detailed.per_context import estimates, ratio
 from replication.studies.tables import Number, Reader, number

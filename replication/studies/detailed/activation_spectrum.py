@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from replication.artifacts import Layout
 from replication.config import Settings
+from replication.features.matrix import REPORTING
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies.detailed.cases import REPORTING, cases, columns, write
+from replication.studies.detailed.cases import cases, columns, write
 from replication.studies.detailed.levels import LEVELS, STRENGTHS, level_of, strength_of, strong_from, wilson
 from replication.studies.detailed.per_context import Floats, estimates, grouped, ratio, summed
 from replication.studies.detailed.windows import drawn, near, row

@@ -13,14 +13,12 @@ import pandas as pd
 
 from replication.config import Settings, model_of
 from replication.features import NEURONS
-from replication.features.matrix import EvaluationMatrix
-from replication.progress import Progress
+from replication.features.matrix import CHOOSING, HALVES, REPORTING, EvaluationMatrix
 from replication.provenance import Stopwatch
 from replication.studies.tables import Number, Reader
 from replication.studies.tables import write as write_study
 
 FEWEST = 20  # tokens of a context on each half; with fewer nothing can be said
-CHOOSING, REPORTING = 0, 1
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def cases(reader: Reader, settings: Settings) -> tuple[list[Case], dict[str, str
     present, absent = [], {}
     for name, context in settings.contexts.items():
         score = proxies[name]
-        half, on = (np.arange(len(score)) // n_ctx % 2).astype(np.int8), score > 0
+        half, on = (np.arange(len(score)) // n_ctx % len(HALVES)).astype(np.int8), score > 0
         places = [(main, name), (f"{model_of(main)}/{NEURONS}", name)]
         if min(on[half == CHOOSING].sum(), on[half == REPORTING].sum()) < FEWEST or not all(place in first.index for place in places):
             absent[name] = f"the text holds no {context.label} to speak of: {on.sum():,} of {len(on):,} evaluation tokens ({on.mean():.2g})"
@@ -59,13 +57,8 @@ def cases(reader: Reader, settings: Settings) -> tuple[list[Case], dict[str, str
     return present, absent
 
 
-def column(reader: Reader, name: str, feature: int) -> np.ndarray:
-    """Activations of one feature of a dictionary, or of one neuron, on all evaluation tokens: float32 [token]."""
-    return columns(reader, name, [feature])[:, 0]
-
-
 def columns(reader: Reader, name: str, features: Sequence[int]) -> np.ndarray:
-    """Activations of a few features on all evaluation tokens: float32 [token, feature]."""
+    """Activations of a few features of a dictionary, or of neurons, on all evaluation tokens: float32 [token, feature]."""
     matrix: EvaluationMatrix = reader.matrix(name)
     found = np.empty((matrix.tokens, len(features)), np.float32)
     start = 0
@@ -77,7 +70,7 @@ def columns(reader: Reader, name: str, features: Sequence[int]) -> np.ndarray:
 
 
 def write(*, out: Path, study: str, rows: Mapping[str, pd.DataFrame], numbers: Mapping[str, Mapping[str, Number]], keys: Sequence[str],
-          absent: Mapping[str, str], settings: Settings, reader: Reader, stopwatch: Stopwatch, progress: Progress | None = None,
+          absent: Mapping[str, str], settings: Settings, reader: Reader, stopwatch: Stopwatch,
           missing: Mapping[str, Mapping[str, str]] | None = None) -> None:
     """A family's folder: `data.csv` with the column `context`, numbers with the prefix `<context>_`.
 
@@ -91,7 +84,5 @@ def write(*, out: Path, study: str, rows: Mapping[str, pd.DataFrame], numbers: M
     why = {f"{name}_{key}": reason for name, reason in absent.items() for key in keys}
     why |= {f"{name}_{key}": reason for name, reasons in (missing or {}).items() for key, reason in reasons.items()}
     about = {name: {"label": context.label, "absent": absent.get(name, "")} for name, context in settings.contexts.items()}
-    if progress:
-        progress(1, 1, f"{len(rows)} contexts, {len(absent)} absent")
     write_study(out=out, study=study, data=data, numbers=flat, settings=settings, reader=reader, stopwatch=stopwatch, missing=why,
                 contexts=about)

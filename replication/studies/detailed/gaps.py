@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replication.features.matrix import EvaluationMatrix
-
-HALVES = 2
+from replication.features.matrix import HALVES, EvaluationMatrix
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,16 @@ class Firing:
 def firing(matrix: EvaluationMatrix, gaps: NDArray[np.bool_]) -> list[Firing]:
     """For each kind of gap (`gaps` [token, kind]), which features fire there; one pass over the matrix."""
     kinds = gaps.shape[1]
-    inside = np.zeros((HALVES, kinds, matrix.n_features), np.int64)
-    everywhere = np.zeros((HALVES, matrix.n_features), np.int64)
-    sizes, tokens = np.zeros((HALVES, kinds), np.int64), np.zeros(HALVES, np.int64)
+    inside = np.zeros((len(HALVES), kinds, matrix.n_features), np.int64)
+    everywhere = np.zeros((len(HALVES), matrix.n_features), np.int64)
+    sizes, tokens = np.zeros((len(HALVES), kinds), np.int64), np.zeros(len(HALVES), np.int64)
     start = 0
     for k, shard in enumerate(matrix):
         half, some = matrix.half(k), gaps[start: start + shard.shape[0]]
         start += shard.shape[0]
         on = sparse.csr_array(shard)
         on = sparse.csr_array(((on.data > 0).astype(np.int64), on.indices, on.indptr), shape=on.shape)
-        for which in range(HALVES):
+        for which in HALVES:
             at = np.flatnonzero(half == which)
             part = on[at]
             inside[which] += (sparse.csr_array(some[at].T.astype(np.int64)) @ part).toarray()

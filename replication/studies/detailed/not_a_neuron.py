@@ -10,16 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from replication.artifacts import Layout
 from replication.config import Settings, model_of
 from replication.features import NEURONS
-from replication.features.logit_weights import Readout
+from replication.features.matrix import REPORTING
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies.detailed.cases import REPORTING, cases, columns, write
+from replication.studies.detailed.cases import cases, columns, write
 from replication.studies.detailed.per_context import Floats, estimates, moments, pearson
 from replication.studies.detailed.windows import near
 from replication.studies.intervals import random
@@ -49,7 +48,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     best = {case.context: int(matches.loc[case.feature]) for case in found}
     features, others = columns(reader, main, [case.feature for case in found]), columns(reader, neurons, list(best.values()))
     W_dec = reader.weights(main)["W_dec"]
-    kept, weights = logit_weights(reader, settings, model_of(main), list(best.values()))
+    kept, weights = logit_weights(reader, settings, neurons, list(best.values()))
     examples = reader.examples(neurons, "feature", "group", "context", "pos").query("group == 'top'")
     rows: dict[str, pd.DataFrame] = {}
     numbers: dict[str, dict[str, Number]] = {}
@@ -118,15 +117,6 @@ def unmeasured(context: str, absent: Mapping[str, str], site: str) -> dict[str, 
     return {**dict.fromkeys(("best_neuron_correlation", "margin_below_half"), silent),
             **dict.fromkeys(("coefficients_above_0_1", "largest_three_negative", "neuron_top_examples"), elsewhere),
             **({"hebrew_same_neuron": absent.get(partner, f"the run does not examine {partner}")} if partner else {})}
-
-
-@torch.no_grad()
-def logit_weights(reader: Reader, settings: Settings, model: str, neurons: list[int]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Ids of the tokens that are not rare [kept], and the logit weights of some neurons on them [neuron, kept]."""
-    assert settings.features
-    transformer = reader.model(model)
-    readout = Readout.of(transformer, reader.vocabulary().counts, rare_token=settings.features.rare_token)
-    return readout.kept.numpy(), readout(transformer.block.mlp.W_out[neurons]).numpy()
 
 
 def spectrum(activation: NDArray[np.float32], on: NDArray[np.bool_]) -> pd.DataFrame:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from replication.artifacts import Layout
 from replication.config import Settings, model_of
 from replication.features import NEURONS
+from replication.features.matrix import CHOOSING, REPORTING
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.detailed.activations import Activations
-from replication.studies.detailed.cases import CHOOSING, REPORTING, Case, cases, columns, write
+from replication.studies.detailed.cases import Case, cases, columns, write
 from replication.studies.detailed.gaps import Firing, firing
 from replication.studies.detailed.kinds import MAJORITY, begins_with_al, ends_with_lead_byte, mostly, share
 from replication.studies.detailed.per_context import Floats, estimates, moments, pearson, ratio, summed

@@ -14,9 +14,10 @@ from replication.artifacts import Layout
 from replication.config import Settings, model_of
 from replication.features import NEURONS
 from replication.features.matches import NONE
+from replication.features.matrix import REPORTING
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies.detailed.cases import REPORTING, Case, cases, columns, write
+from replication.studies.detailed.cases import Case, cases, columns, write
 from replication.studies.detailed.per_context import estimates, moments, pearson, ratio, summed
 from replication.studies.intervals import Arm, arm_of, estimate, random, resampled_sums
 from replication.studies.readout import logit_weights

@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 from replication.artifacts import Layout
 from replication.config import Settings, model_of
 from replication.features.logit_weights import written
+from replication.features.matrix import HALVES, REPORTING
 from replication.features.sampling import FREE
 from replication.progress import Progress
 from replication.provenance import Stopwatch
@@ -33,7 +34,6 @@ FEATURES, SAMPLES = 40, 8
 MOST = 400  # tokens of a feature that it is ablated on
 FEWEST = 10  # different tokens behind a rank correlation
 EXAMPLES, LISTED = 6, 6
-REPORTED = 1
 BINS = 40
 ABLATION, PINNED, LOGITS = "ablation", "pinned", "logits"
 Floats = NDArray[np.float64]
@@ -74,11 +74,11 @@ def harmed(reader: Reader, settings: Settings, chosen: NDArray[np.int64], rng: n
     """For each feature the tokens that follow it, and how much log-likelihood ablating it takes from each on average."""
     assert settings.studies and settings.activations
     main, tokens = settings.studies.main, reader.tokens()
-    reported, n_ctx = tokens[REPORTED::2], tokens.shape[1]
+    reported, n_ctx = tokens[REPORTING::len(HALVES)], tokens.shape[1]
     activations = Activations.of(reader.matrix(main), chosen)
     fired: list[Fired] = []
     for feature in chosen:
-        activation = activations[int(feature)].reshape(tokens.shape)[REPORTED::2].ravel()
+        activation = activations[int(feature)].reshape(tokens.shape)[REPORTING::len(HALVES)].ravel()
         at = np.flatnonzero((activation > 0) & (np.arange(len(activation)) % n_ctx < n_ctx - 1))
         at = np.sort(rng.choice(at, min(len(at), MOST), replace=False))
         fired.append((at, activation[at]))

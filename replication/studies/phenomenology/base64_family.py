@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replication.features.matrix import EvaluationMatrix
+from replication.features.matrix import HALVES, EvaluationMatrix
 from replication.features.proxies import Pieces
 from replication.studies.patterns import base64_runs, marked
 from replication.studies.phenomenology.base64_text import is_ascii, run_around
@@ -20,7 +20,6 @@ SHARE = 0.5
 FEWEST = 20  # tokens on which a feature must fire on each half
 FEWEST_TEXTS = 2  # of each half that must hold base64
 TOP = 20  # examples
-HALVES = (0, 1)
 Ids = NDArray[np.int64]
 
 

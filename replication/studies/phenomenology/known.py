@@ -5,7 +5,8 @@ earlier work; the expressions and word lists are ours). Expressions are over the
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from replication.studies.patterns import Find, base64_runs, spans
+from replication.features.proxies import Find, spans
+from replication.studies.patterns import base64_runs
 from replication.studies.phenomenology.language import lines_in
 
 PERSON, EMOTION = "person", "emotion"

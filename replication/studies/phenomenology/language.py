@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 
-from replication.studies.patterns import Find, Span
+from replication.features.proxies import Find, Span
 
 WORD, LINE = re.compile(rb"[A-Za-z\x80-\xff]+"), re.compile(rb"[^\n]+")
 FEWEST, SHARE = 3, 0.2  # different common words, and their share of a line's words

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replication.features.matrix import EvaluationMatrix
+from replication.features.matrix import HALVES, EvaluationMatrix
 
 EDGE = 0.4
 BLOCK = 2**20  # pairs of features whose sums exist at one time: 50 MB
-HALVES = 2
 
 Matches: TypeAlias = sparse.csr_array
 
@@ -54,13 +53,13 @@ def stacked(blocks: list[Matches], columns: int) -> sparse.csr_array:
 
 def _block(pair: Pair, rows: NDArray[np.int64], *, permuted: bool) -> NDArray[np.float64]:
     """Masked cosines [half, row, column] of some features of the left matrix."""
-    shape = (HALVES, len(rows), len(pair.columns))
+    shape = (len(HALVES), len(rows), len(pair.columns))
     dot, right_where_left, left_where_right = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    left, right = np.zeros(shape[:2]), np.zeros((HALVES, shape[2]))
+    left, right = np.zeros(shape[:2]), np.zeros((len(HALVES), shape[2]))
     for k in range(pair.left.shards):
         halves = pair.left.half(k)
         x_all, y_all = sparse.csr_array(pair.left.shard(k))[:, rows], sparse.csr_array(pair.right.shard(k))[:, pair.columns]
-        for half in range(HALVES):
+        for half in HALVES:
             of_half = np.flatnonzero(halves == half)
             x, y = x_all[of_half].astype(np.float64), y_all[np.roll(of_half, pair.left.n_ctx) if permuted else of_half].astype(np.float64)
             across = sparse.csr_array(x.T)

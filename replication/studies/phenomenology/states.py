@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix
-from replication.features.proxies import Pieces
-from replication.studies.patterns import Find, base64_runs, marked, spans
+from replication.features.proxies import Find, Pieces, spans
+from replication.studies.patterns import base64_runs, marked
 
 SHARE = 0.5
 FEWEST, FEWEST_TEXTS = 20, 2  # tokens and texts of a kind on each half, below which the text cannot show its states

@@ -17,13 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from replication.features.matrix import EvaluationMatrix
+from replication.features.matrix import HALVES, EvaluationMatrix
 from replication.studies.attribution import Attribution, Ids, following
 
 LEAST = 0.1
 KEPT = 32  # edges that are kept of each state, the heaviest on half 0
 BLOCK = 2**24  # weights of one kind that exist at one time: 64 MB
-HALVES, NULL = (0, 1), 2
+NULL = 2
 
 
 @dataclass(frozen=True)

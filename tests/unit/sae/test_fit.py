@@ -10,7 +10,6 @@ from replication import sae as stage
 from replication.activations import open_stream
 from replication.artifacts import ArtifactError, read_tensors
 from replication.config import UserError
-from replication.progress import Progress
 from replication.sae.dictionary import start
 from replication.sae.fit import fit
 from replication.sae.gradients import Gradients
@@ -20,20 +19,6 @@ from replication.sae.median import geometric_median
 def run(settings, world, out, state=None, progress=None):
     fit(settings=settings, name="A/1", out=out, state=state or out.with_name(out.name + "-state"), progress=progress, **world)
     return out
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAt(Progress):
-    def __init__(self, step):
-        super().__init__()
-        self.step = step
-
-    def __call__(self, done, total, note=""):
-        if done == self.step:
-            raise Killed
 
 
 def rows(folder):
@@ -76,19 +61,19 @@ def test_the_first_steps_equal_a_slow_reference(tiny, world, tmp_path):
 
 
 @pytest.mark.parametrize("step", [6, 8, 20, 31])
-def test_killed_and_resumed_is_equal_bit_for_bit(tiny, world, tmp_path, step):
+def test_killed_and_resumed_is_equal_bit_for_bit(tiny, world, tmp_path, step, kill_at):
     whole = run(tiny, world, tmp_path / "whole")
-    with pytest.raises(Killed):
-        run(tiny, world, tmp_path / "killed", progress=KillAt(step))
+    with pytest.raises(kill_at.Killed):
+        run(tiny, world, tmp_path / "killed", progress=kill_at(step))
     assert not (tmp_path / "killed" / "meta.json").exists()
     resumed = run(tiny, world, tmp_path / "killed")
     for name in ("sae_weights.safetensors", "start.safetensors", "log.csv"):
         assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tiny, world, tmp_path):
-    with pytest.raises(Killed):
-        run(tiny, world, tmp_path / "sae", progress=KillAt(10))
+def test_a_checkpoint_of_other_settings_is_refused(tiny, world, tmp_path, kill_at):
+    with pytest.raises(kill_at.Killed):
+        run(tiny, world, tmp_path / "sae", progress=kill_at(10))
     with pytest.raises(ArtifactError, match="was written with other settings or from other inputs; delete"):
         run(replace(tiny, sae=replace(tiny.sae, l1=0.02)), world, tmp_path / "sae")
 

@@ -8,7 +8,6 @@ import torch
 from replication import sae as stage
 from replication.activations import open_stream
 from replication.config import Sae
-from replication.progress import Progress
 from replication.sae import resampling
 from replication.sae.dictionary import Dictionary, start, unit
 from replication.sae.fit import Training, fit, whole_step
@@ -65,22 +64,12 @@ def run(settings, world, out, progress=None):
     return out
 
 
-class KillAt(Progress):
-    def __init__(self, step):
-        super().__init__()
-        self.step = step
-
-    def __call__(self, done, total, note=""):
-        if done == self.step:
-            raise InterruptedError
-
-
 @pytest.mark.parametrize("change", OTHERS)
-def test_killed_and_resumed_is_equal_bit_for_bit(tiny, world, tmp_path, change):
+def test_killed_and_resumed_is_equal_bit_for_bit(tiny, world, tmp_path, change, kill_at):
     settings = replace(tiny, sae=replace(tiny.sae, **change))
     whole = run(settings, world, tmp_path / "whole")
-    with pytest.raises(InterruptedError):
-        run(settings, world, tmp_path / "killed", KillAt(12))
+    with pytest.raises(kill_at.Killed):
+        run(settings, world, tmp_path / "killed", kill_at(12))
     resumed = run(settings, world, tmp_path / "killed")
     for name in ("sae_weights.safetensors", "start.safetensors", "log.csv"):
         assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name

@@ -5,8 +5,8 @@ import base64
 import numpy as np
 import pytest
 
-from replication.features.proxies import Pieces
-from replication.studies.patterns import base64_runs, marked, spans
+from replication.features.proxies import Pieces, spans
+from replication.studies.patterns import base64_runs, marked
 from replication.studies.phenomenology import states
 from replication.studies.phenomenology.language import language_of, lines_in
 
