@@ -25,15 +25,15 @@ class Dictionary:
     """
 
     W_enc: Float[Tensor, "d_in d_sae"]
-    b_enc: Float[Tensor, "d_sae"]
+    b_enc: Float[Tensor, " d_sae"]
     W_dec: Float[Tensor, "d_sae d_in"]
-    b_dec: Float[Tensor, "d_in"]
+    b_dec: Float[Tensor, " d_in"]
 
     def pre_activations(self, x: Float[Tensor, "token d_in"]) -> Float[Tensor, "token d_sae"]:
         """The encoder before its ReLU; the tied bias is folded into one bias per feature."""
         return torch.addmm(self.folded_bias(), x, self.W_enc)
 
-    def folded_bias(self) -> Float[Tensor, "d_sae"]:
+    def folded_bias(self) -> Float[Tensor, " d_sae"]:
         """``b_enc - W_enc' b_dec``: with it the encoder reads x itself."""
         return self.b_enc - self.b_dec @ self.W_enc
 
@@ -57,7 +57,7 @@ class Dictionary:
         return {"W_enc": self.W_enc, "b_enc": self.b_enc, "W_dec": self.W_dec, "b_dec": self.b_dec}
 
 
-def start(sae: Sae, d_in: int, b_dec: Float[Tensor, "d_in"], *, seed: int, restart: int = 0) -> Dictionary:
+def start(sae: Sae, d_in: int, b_dec: Float[Tensor, " d_in"], *, seed: int, restart: int = 0) -> Dictionary:
     """A dictionary before training: PyTorch's default for linear layers, decoder rows at unit norm, `b_dec` as given.
 
     With ``init: transpose`` the encoder starts as the decoder's transpose and with no bias (ours, for short runs). `restart`

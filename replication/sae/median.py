@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def geometric_median(x: Float[Tensor, "token d_in"], *, tolerance: float = 1e-6, most: int = 1000) -> Float[Tensor, "d_in"]:
+def geometric_median(x: Float[Tensor, "token d_in"], *, tolerance: float = 1e-6, most: int = 1000) -> Float[Tensor, " d_in"]:
     """The point with the smallest summed distance to the rows of `x`, by Weiszfeld's iteration, in float64.
 
     Stops when a step is shorter than `tolerance` times the mean distance. A row that the point falls on is kept apart

@@ -28,13 +28,13 @@ class Step:
     l1: Float[Tensor, ""]
     l0: Float[Tensor, ""]
     W_enc: Float[Tensor, "d_in d_sae"]
-    b_enc: Float[Tensor, "d_sae"]
+    b_enc: Float[Tensor, " d_sae"]
     W_dec: Float[Tensor, "d_sae d_in"]
-    b_dec: Float[Tensor, "d_in"]
-    fired: Int[Tensor, "d_sae"]
+    b_dec: Float[Tensor, " d_in"]
+    fired: Int[Tensor, " d_sae"]
 
 
-def losses(dictionary: Dictionary, x: Float[Tensor, "batch d_in"], l1: float) -> Float[Tensor, "batch"]:
+def losses(dictionary: Dictionary, x: Float[Tensor, "batch d_in"], l1: float) -> Float[Tensor, " batch"]:
     """The loss of each vector, L1 term included."""
     f = dictionary.encode(x)
     return (dictionary.decode(f) - x).square().mean(1) + l1 * f.sum(1)

@@ -22,6 +22,7 @@ from replication.studies.detailed.cases import cases, columns, write
 from replication.studies.detailed.per_context import Floats, estimates, moments, pearson
 from replication.studies.detailed.windows import near
 from replication.studies.intervals import random
+from replication.studies.readout import logit_weights
 from replication.studies.tables import Number, Reader, number
 
 LARGE = 0.1  # a coefficient that the paper counts
