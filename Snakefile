@@ -1,4 +1,4 @@
-# Replication of Towards Monosemanticity: corpus -> model -> activations -> sae -> features -> studies -> exhibits -> claims.
+# Replication of Towards Monosemanticity: corpus -> model -> activations -> sae -> features -> interpretability -> studies -> exhibits -> claims.
 # Results lie in results/<run>/<stage>/, and the path of a dictionary is its name: results/laptop/sae/A/1.
 from pathlib import Path
 
@@ -51,6 +51,7 @@ include: "rules/model.smk"
 include: "rules/activations.smk"
 include: "rules/sae.smk"
 include: "rules/features.smk"
+include: "rules/interpretability.smk"
 include: "rules/studies.smk"
 include: "rules/exhibits.smk"
 include: "rules/claims.smk"

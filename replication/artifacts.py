@@ -39,6 +39,8 @@ EVALUATION_TOKENS, MATRIX, FEATURES, EXAMPLES, EVALUATION, MATCHES = (
     "tokens.safetensors", "matrix.safetensors", "features.parquet", "examples.parquet", "evaluation.json", "matches.parquet")
 LOSSES, SITE_MEAN = "losses.parquet", "site_mean.safetensors"
 PROXIES, CONTEXTS, ABLATION = "proxies.safetensors", "contexts.parquet", "ablation.parquet"
+# interpretability
+UNITS, WINDOWS, SCORES, PREDICTIONS = "units.parquet", "windows.parquet", "scores.parquet", "predictions.parquet"
 # studies, claims
 DATA, NUMBERS = "data.csv", "numbers.json"
 CLAIMS, CLAIMS_TEXT, CLAIMS_PAGE = "claims.csv", "claims.md", "claims.html"
@@ -80,6 +82,10 @@ class Layout:
     def features(self, name: str) -> Path:
         """What every feature of a dictionary (`A/1`) or every neuron of a model (`A/neurons`) does."""
         return self.root / "features" / name
+
+    def interpretability(self, name: str, explainers: str = "") -> Path:
+        """Units and windows of a table (`A/1`, `A/neurons`) that are scored, and in `offline` or `llm` what explainers of that kind made of them."""
+        return self.root.joinpath("interpretability", *filter(None, (name, explainers)))
 
     def study(self, name: str) -> Path:
         """The small table of one exhibit."""

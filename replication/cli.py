@@ -1,7 +1,7 @@
 """The front door: ``python -m replication <stage> <verb>``, which only parses and calls.
 
 Each stage registers its verbs in its `command.py`. A rule hands settings as JSON and paths by name; people use the
-commands of `replication.inspect`: `config`, `summary`, `claims`, `freeze`, `verify`.
+commands of `replication.inspect`, `config`, `summary`, `claims`, `freeze`, `verify`, and `rate`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from replication.progress import Progress, to_terminal_and_log
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
-STAGES = ("corpus", "model", "activations", "sae", "features", "studies", "exhibits", "claims")
+STAGES = ("corpus", "model", "activations", "sae", "features", "interpretability", "studies", "exhibits", "claims")
 COMMANDS = {"claims": "ledger"}  # jobs of a stage whose own name is a command for people
 JobFunction = Callable[[argparse.Namespace, Settings, Progress], None]
 PlainFunction = Callable[[argparse.Namespace], int]
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
         importlib.import_module(f"replication.{stage}.command").register(job)
     importlib.import_module("replication.inspect").register(commands)
+    importlib.import_module("replication.rating.command").register(commands)
     return parser
 
 

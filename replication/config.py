@@ -24,6 +24,7 @@ from replication.validation import nearest as nearest
 
 ID = re.compile(r"[a-z0-9_-]+")
 MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+EXPLAINERS = ("lookup", "ngram", "trie", "tree")
 SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post")
 
 
@@ -143,7 +144,22 @@ class Studies:
     ablation_contexts: int = setting("Evaluation texts on which every feature is ablated, one at a time.", default=128, within=(1, None))
 
 
-SECTIONS: dict[str, type] = {"compute": Compute, "corpus": Corpus, "model": Model, "activations": Activations, "sae": Sae, "features": Features, "studies": Studies}
+@dataclass(frozen=True)
+class Interpretability:
+    """How explanations of features and neurons are made and scored."""
+
+    tables: tuple[str, ...] = setting("Dictionaries and neurons (A/neurons) that are scored; empty for the main one, its replicates, its model's neurons, and its counterparts on shuffled copies.", default=())
+    units: int = setting("Features or neurons drawn of each table among those of the upper cluster, and a fifth as many of the lower; 0 takes all.", default=500, within=ZERO_OR_MORE)
+    explainers: tuple[str, ...] = setting("Explainers that need no language model, of lookup, ngram, trie, tree.", default=EXPLAINERS)
+    headline: str = setting("The explainer whose scores answer the ledger's orderings; a language model's take its place where there is one.", default="ngram")
+    llm: bool = setting("Whether a language model explains too: endpoint, model and key come from OPENAI_BASE_URL, OPENAI_MODEL and OPENAI_API_KEY.", default=False)
+    concurrency: int = setting("Requests to the language model under way at one time.", default=8, within=(1, 256))
+    timeout: float = setting("Seconds after which a reply is late.", default=120.0, within=ABOVE_ZERO)
+    retries: int = setting("Further attempts after a late, refused or failed request, each after a longer pause.", default=4, within=(0, 20))
+
+
+SECTIONS: dict[str, type] = {"compute": Compute, "corpus": Corpus, "model": Model, "activations": Activations, "sae": Sae, "features": Features,
+                             "interpretability": Interpretability, "studies": Studies}
 
 
 @dataclass(frozen=True)
@@ -156,6 +172,7 @@ class Config:
     corpus: Corpus
     activations: Activations
     features: Features
+    interpretability: Interpretability
     studies: Studies
     models: Mapping[str, Model]
     dictionaries: Mapping[str, Sae]
@@ -203,6 +220,7 @@ class Settings:
     activations: Activations | None = None
     sae: Sae | None = None
     features: Features | None = None
+    interpretability: Interpretability | None = None
     studies: Studies | None = None
     models: Mapping[str, Model] | None = None
     dictionaries: Mapping[str, Sae] | None = None
@@ -263,7 +281,7 @@ def canonical_json(value: Any) -> str:
 
 def resolve(raw: Mapping[str, Any]) -> Config:
     """A run from the mapping that a config file holds. Raises ConfigError."""
-    known = {"run", "seed", "compute", "corpus", "model", "models", "activations", "sae", "dictionaries", "features", "studies", "contexts"}
+    known = {"run", "seed", "compute", "corpus", "model", "models", "activations", "sae", "dictionaries", "features", "interpretability", "studies", "contexts"}
     for key in raw:
         if key not in known:
             raise ConfigError(f"{key} is not a section of the config; {nearest(str(key), known)}")
@@ -273,11 +291,12 @@ def resolve(raw: Mapping[str, Any]) -> Config:
     seed = checked(raw.get("seed", 0), int, (0, 999), "seed")
     models: dict[str, Model] = _listed(raw, "models", Model, "model")
     dictionaries: dict[str, Sae] = _listed(raw, "dictionaries", Sae, "sae")
-    sections = {name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "studies")}
+    sections = {name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "interpretability", "studies")}
     config = Config(run=run, seed=seed, models=models, dictionaries=dictionaries, contexts=examined(_mapping(raw, "contexts"), sections["studies"].contexts), **sections)
     _check_corpus(config.corpus)
     _check_models(config)
     _check_dictionaries(config)
+    _check_interpretability(config)
     return config
 
 
@@ -368,6 +387,20 @@ def _check_dictionaries(config: Config) -> None:
         name = getattr(config.studies, role)
         if name not in config.dictionaries:
             raise ConfigError(f"studies.{role} is {name!r}, which dictionaries does not list; {nearest(name, config.dictionaries)}")
+
+
+def _check_interpretability(config: Config) -> None:
+    wanted, known = config.interpretability, [*config.dictionaries, *(f"{model}/neurons" for model in {model_of(name) for name in config.dictionaries})]
+    for name in wanted.tables:
+        if name not in known:
+            raise ConfigError(f"interpretability.tables names {name!r}, which is no dictionary of the run and no model's neurons; {nearest(name, known)}")
+    if wanted.tables and config.studies.main not in wanted.tables:
+        raise ConfigError(f"interpretability.tables leaves out {config.studies.main}, which the exhibits are about (studies.main); add it")
+    for name in wanted.explainers:
+        if name not in EXPLAINERS:
+            raise ConfigError(f"interpretability.explainers names {name!r}, which does not exist; {nearest(name, EXPLAINERS)}")
+    if wanted.headline not in wanted.explainers:
+        raise ConfigError(f"interpretability.headline is {wanted.headline!r}, which interpretability.explainers does not list; {nearest(wanted.headline, wanted.explainers)}")
 
 
 def resampling_window(sae: Sae) -> int:

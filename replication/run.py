@@ -10,6 +10,7 @@ import pandas as pd
 
 from replication import artifacts
 from replication.config import UserError, nearest
+from replication.interpretability import LLM, OFFLINE
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from replication.model.transformer import Transformer
     from replication.sae.dictionary import Dictionary
 
+SCORES = ("spearman", "logits", "explanation")  # columns of scores that stand beside a feature's own
 FEATURE = re.compile(r"(?P<name>.+)/(?P<feature>\d+)")
 
 
@@ -49,6 +51,11 @@ class Run:
         """Names of feature tables: dictionaries, and the neurons of each model (`A/neurons`)."""
         return sorted("/".join(path.parent.parts[-2:]) for path in (self.path / "features").glob(f"*/*/{artifacts.FEATURES}"))
 
+    @property
+    def scored(self) -> list[str]:
+        """Names of tables whose units were explained and scored."""
+        return sorted({"/".join(path.parent.parts[-3:-1]) for path in (self.path / "interpretability").glob(f"*/*/*/{artifacts.SCORES}")})
+
     def model(self, name: str) -> "Transformer":
         """A transformer, checked against its checksum."""
         from replication.model.store import load
@@ -72,9 +79,27 @@ class Run:
         return artifacts.read_table(self.layout.sae(self._known(name, self.dictionaries, "dictionary")) / artifacts.TRAINING_LOG)
 
     def features(self, name: str) -> pd.DataFrame:
-        """One row per feature of a dictionary (`A/1`), or per neuron of a model (`A/neurons`)."""
+        """One row per feature of a dictionary (`A/1`), or per neuron of a model (`A/neurons`).
+
+        Where features were scored, each explainer adds columns: `spearman_ngram`, `logits_ngram`, `explanation_ngram`.
+        """
         folder = self.layout.features(self._known(name, self.tables, "table of features"))
-        return artifacts.read_table(folder / artifacts.FEATURES).set_index("feature", drop=False)
+        table = artifacts.read_table(folder / artifacts.FEATURES).set_index("feature", drop=False)
+        if name not in self.scored:
+            return table
+        scores = self.scores(name)
+        wide = scores[~scores["control"]].pivot(index="feature", columns="explainer", values=list(SCORES))
+        found = pd.DataFrame({f"{score}_{explainer}": wide[score, explainer] for explainer in scores["explainer"].unique() for score in SCORES})
+        return table.join(found.infer_objects())
+
+    def scores(self, name: str) -> pd.DataFrame:
+        """How well explanations predict the features or neurons of a table: a row per unit, explainer and control.
+
+        A control row scores another unit's explanation. Columns: see `interpretability.scores` and `interpretability.score`.
+        """
+        self._known(name, self.scored, "scores of")
+        paths = [self.layout.interpretability(name, kind) / artifacts.SCORES for kind in (OFFLINE, LLM)]
+        return pd.concat([artifacts.read_table(path) for path in paths if path.is_file()], ignore_index=True)
 
     def matches(self, name: str) -> pd.DataFrame:
         """The best match of each feature in every table that it was compared with."""

@@ -33,6 +33,7 @@ rule claims:
             "corpus",
             "activations",
             "features",
+            "interpretability",
             "studies",
             "contexts",
             models=list(config_.models),

@@ -27,9 +27,14 @@ from replication.features.logit_weights import Readout, written
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.features.tokens import read
 from replication.features.vocabulary import Vocabulary
+from replication.interpretability import OFFLINE, scored, units
+from replication.interpretability.explainers import make as make_explainer
+from replication.interpretability.score import score as score_explainers
 from replication.model import store
 from replication.model.transformer import Architecture, Transformer
 from replication.provenance import Stopwatch
+from replication.rating import ratings, rubric, sample
+from replication.rating.source import Source
 
 
 def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 60) -> dict:
@@ -47,6 +52,7 @@ def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 
             "B/1": {"d_sae": d_sae}, "random/1": {"d_sae": d_sae},
             "A/tied": {"d_sae": d_sae, "tied": True}, "A/no_resampling": {"d_sae": d_sae, "resamplings": 0}},
         "features": {"contexts": contexts, "shard_contexts": contexts // 2}, "studies": {"bootstrap": bootstrap},
+        "interpretability": {"units": 60, "explainers": ["lookup"], "headline": "lookup"},
     }
 
 
@@ -75,6 +81,8 @@ def plant(root: Path, config: Config) -> Layout:
     main = config.studies.main
     ablate(settings=settings, dictionary=layout.sae(main), model=layout.model(model_of(main)), evaluation=layout.evaluation(),
            matrix=layout.features(main), out=layout.features(main))
+    for name in scored(config):
+        explained(layout, config, name)
     return layout
 
 
@@ -127,7 +135,7 @@ def transformer(layout: Layout, config: Config, name: str) -> None:
         for parameter in made.parameters():
             if parameter.dim() > 1:
                 parameter *= 4
-    finish(config, layout.model(name), *(path.name for path in store.save(made, layout.model(name)).values()))
+    finish(config, layout.model(name), *(path.name for path in store.save(made, layout.model(name)).values()), model=name)
     settings = config.settings("compute", "activations", "features")
     if name in without_dictionaries(config):
         bare.measure(settings=settings, model=layout.model(name), evaluation=layout.evaluation(), out=layout.features(name))
@@ -236,6 +244,35 @@ def match_table(layout: Layout, config: Config) -> None:
     assert tables(config)
 
 
+def rate(layout: Layout, raters: tuple[str, ...] = ("ann", "ben"), count: int = 30) -> None:
+    """Ratings into `rating.ratings.ROOT`: features score high, neurons at 0, features of the shuffled model at 0 or in the middle."""
+    source = Source.read(layout.root)
+    kinds = {table: kind for kind, of in source.offered.items() for table in of}
+    drawn = sample.draw(source.offered, units=count, intervals=3, seed=source.seed)
+    cards = source.cards({table: [unit.feature for unit in drawn if unit.table == table] for table in kinds})
+    for index, rater in enumerate(raters):
+        rng = np.random.default_rng(index)
+        rows = []
+        for unit in drawn:
+            share = {"features": 0.85, "neurons": 0.05, "random": 0.45 * (unit.feature % 2)}[kinds[unit.table]]
+            for interval in unit.intervals:
+                scores = {item.key: int(rng.binomial(item.most, share)) for item in rubric.RUBRIC}
+                scores["separation"] *= scores["logits"] < 3
+                rows.append({"unit": unit.name, "interval": interval, **scores, "total": rubric.total(scores), "explanation": "planted",
+                             "shown": cards[unit.name].id, "seed": source.seed, "rated_at": "2026-01-01T00:00:00+00:00"})
+        ratings.merge(ratings.path_of(source.run, rater), rows)
+
+
+def explained(layout: Layout, config: Config, name: str) -> None:
+    """Units, windows and scores of a table, by the real jobs."""
+    settings, out = config.settings("compute", "activations", "features"), layout.interpretability(name)
+    units.make(settings=settings, name=name, units=config.interpretability.units, features=layout.features(name), evaluation=layout.evaluation(),
+               models=layout.root / "model", dictionaries=layout.root / "sae", corpus=layout.corpus(), out=out)
+    vocabulary = Vocabulary.read(layout.corpus())
+    score_explainers(settings=settings, explainers=[make_explainer(each, vocabulary) for each in config.interpretability.explainers], units=out,
+                     out=layout.interpretability(name, OFFLINE))
+
+
 def write_json(config: Config, folder: Path, file: str, value: dict) -> None:
     artifacts.write_json(folder / file, value)
     finish(config, folder, file)
@@ -247,6 +284,6 @@ def save(config: Config, folder: Path, file: str, tensors: dict[str, np.ndarray]
     finish(config, folder, file, name=name)
 
 
-def finish(config: Config, folder: Path, *files: str, name: str = artifacts.META) -> None:
-    artifacts.write_meta(folder, stage="planted", settings=config.settings(), files={file: folder / file for file in files}, inputs={},
+def finish(config: Config, folder: Path, *files: str, name: str = artifacts.META, model: str = "") -> None:
+    artifacts.write_meta(folder, stage="planted", settings=config.settings(model=model), files={file: folder / file for file in files}, inputs={},
                          stopwatch=Stopwatch(), name=name)

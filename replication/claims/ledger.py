@@ -28,9 +28,10 @@ def make(*, settings: Settings, claims: Path, explanations: Path, numbers: Seque
     stopwatch = Stopwatch()
     known = frozen.read(reference) if reference else None
     studies = {path.parent.name: artifacts.read_json(path) for path in numbers}
+    rated = "raters" in studies.get("rubric_scores", {}).get("numbers", {})
     notes = {row["id"]: row["looked_at"] for row in statements.read_rows(explanations, EXPLANATIONS) if row["run"] in (settings.run, "")}
     rows = judge_all(
-        claims=statements.read(claims), studies=studies, scale=facts(settings, artifacts.read_json(evaluation)), notes=notes,
+        claims=statements.read(claims), studies=studies, scale=facts(settings, artifacts.read_json(evaluation), rated=rated), notes=notes,
         reference=known, corpus_hash=str(artifacts.read_json(corpus)["manifest_sha256"]))
     artifacts.write_rows(out, rows)
     written = read(out)
@@ -61,7 +62,7 @@ def answer_of(claim: Claim, studies: Numbers) -> Answer:
     if claim.study not in studies:
         return Answer(ran=False)
     study = studies[claim.study]
-    return Answer(ran=True, number=study["numbers"].get(claim.key), missing=study.get("missing", {}).get(claim.key, ""))
+    return Answer(ran="absent" not in study, number=study["numbers"].get(claim.key), missing=study.get("missing", {}).get(claim.key, ""))
 
 
 def counts(rows: Sequence[Mapping[str, str]]) -> dict[str, int]:

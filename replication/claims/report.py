@@ -19,7 +19,7 @@ from replication.config import Settings
 from replication.progress import duration
 from replication.provenance import Stopwatch
 
-STAGES = ("corpus", "model", "activations", "sae", "features", "studies", "exhibits", "claims")
+STAGES = ("corpus", "model", "activations", "sae", "features", "interpretability", "studies", "exhibits", "claims")
 
 
 def make(*, settings: Settings, claims: Path, drawn: Sequence[Drawn], captions: Sequence[Path], written: Path, corpus: Path,

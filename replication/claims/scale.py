@@ -10,8 +10,8 @@ Fact = float | str
 CORPORA = {"installed": "installed packages", "local": "local files", "pile": "the Pile"}
 
 
-def facts(settings: Settings, evaluation: Mapping[str, Any]) -> dict[str, Fact]:
-    """What `needs` can ask for, of the main dictionary and its model; `evaluation` is the main dictionary's."""
+def facts(settings: Settings, evaluation: Mapping[str, Any], *, rated: bool = False) -> dict[str, Fact]:
+    """What `needs` can ask for, of the main dictionary and its model; `evaluation` is the main dictionary's, `rated` whether people rated."""
     assert settings.studies and settings.corpus and settings.models and settings.dictionaries
     main = settings.dictionaries[settings.studies.main]
     model = settings.models[model_of(settings.studies.main)]
@@ -20,7 +20,8 @@ def facts(settings: Settings, evaluation: Mapping[str, Any]) -> dict[str, Fact]:
     return {
         "vectors": main.vectors // main.batch * main.batch, "tokens": trained.tokens, "evaluation_tokens": evaluation["tokens"],
         "corpus": corpus.source if corpus.source != "hub" else "pile" if "pile" in corpus.name.lower() else corpus.name,
-        "d_mlp": model.d_mlp, "d_sae": main.d_sae, "act_fn": model.act_fn, "l1": main.l1, "raters": "none", "explainer": "none",
+        "d_mlp": model.d_mlp, "d_sae": main.d_sae, "act_fn": model.act_fn, "l1": main.l1, "raters": "human" if rated else "none",
+        "explainer": "llm" if settings.interpretability and settings.interpretability.llm else "none",
     }
 
 

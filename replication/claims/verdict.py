@@ -1,6 +1,7 @@
 """The rule of a verdict, fixed before any run: what a statement, a number and the scale of the run give.
 
-- No such number: `not run`, or `not comparable` where the study says why it cannot measure it.
+- No such number: `not run`, or `not comparable` where the study says why it cannot measure it. A study that waits for people has not
+  run, and says so.
 - The scale falls short of what the row needs, or the unit differs: `not comparable`.
 - A number agrees when it lies within the tolerance of the published value (of the right side of a bound), else it differs.
 - An ordering agrees when the 95 % interval of the difference lies above 0 and differs when it lies below; it is undecided
@@ -41,7 +42,7 @@ def judge(claim: Claim, answer: Answer, facts: Mapping[str, Fact], looked_at: st
     short = [shortfall(condition, facts) for condition in claim.needs if not met(condition, facts)]
     if answer.number is None:
         if answer.missing:
-            return Verdict("not comparable", answer.missing)
+            return Verdict("not comparable" if answer.ran else "not run", answer.missing)
         return Verdict("not run", f"study {claim.study} gave no {claim.key}" if answer.ran else f"no study {claim.study} in this run yet")
     if short:
         return Verdict("not comparable", "; ".join(short))

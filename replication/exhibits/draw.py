@@ -30,12 +30,12 @@ def draw(*, exhibit: Exhibit, study: Path, caption: Path, distributions: Path, c
 
 
 def absent(study: Study) -> Drawing:
-    """A panel that says that the text lacks the context."""
+    """A panel that says why there is nothing to draw."""
     figure = style.figure(ABSENT_HEIGHT)
     axes = figure.subplots()
     axes.set_axis_off()
     axes.text(0.5, 0.5, study.absent, ha="center", va="center", fontsize=8, color=style.GREY, wrap=True)
-    return Drawing(figure, "context absent", {})
+    return Drawing(figure, "nothing to draw", {})
 
 
 def write(table: Table, folder: Path, name: str, study: Study) -> None:

@@ -16,7 +16,8 @@ from replication import artifacts
 class Study:
     """A study's results. `published` are the paper's values of its numbers; `distributions` is published data to lay under it.
 
-    Of a family of contexts it is cut to one: its rows, its numbers without the prefix, its `label`, and why it is `absent`, if so.
+    Of a family of contexts it is cut to one: its rows, its numbers without the prefix, and its `label`. `absent` says why there is
+    nothing to draw, if so: the text lacks the context, or people have to rate first.
     """
 
     data: pd.DataFrame
@@ -62,7 +63,8 @@ def read(folder: Path, name: str, *, distributions: Path, claims: Path, context:
     """A study's folder, checked against its checksums; cut to one context, if named. Raises ArtifactError."""
     artifacts.check(folder, artifacts.DATA, artifacts.NUMBERS)
     found, data = artifacts.read_json(folder / artifacts.NUMBERS), artifacts.read_table(folder / artifacts.DATA)
-    whole = Study(data, found["numbers"], found["provenance"], published(claims, name), artifacts.read_table(distributions))
+    whole = Study(data, found["numbers"], found["provenance"], published(claims, name), artifacts.read_table(distributions),
+                  absent=found.get("absent", ""))
     if not context:
         return whole
     if context not in found.get("contexts", {}):

@@ -12,6 +12,7 @@ from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Config, Settings, model_of
 from replication.features import NEURONS, without_dictionaries
+from replication.interpretability import LLM, OFFLINE, scored
 from replication.provenance import written
 from replication.studies.recipe import fitted_for_the_recipe, pairs
 from replication.studies.replicates import alike, groups, sibling
@@ -29,6 +30,10 @@ FILES: Mapping[str, Callable[[Layout, str], Path]] = {
     "examples": lambda layout, name: layout.features(name) / artifacts.EXAMPLES,
     "ablation": lambda layout, name: layout.features(name) / artifacts.ABLATION,
     "model": lambda layout, name: layout.model(model_of(name)) / artifacts.WEIGHTS,
+    "units": lambda layout, name: layout.interpretability(name) / artifacts.UNITS,
+    "windows": lambda layout, name: layout.interpretability(name) / artifacts.WINDOWS,
+    "scores": lambda layout, name: layout.interpretability(name, OFFLINE) / artifacts.SCORES,
+    "llm_scores": lambda layout, name: layout.interpretability(name, LLM) / artifacts.SCORES,
 }
 SHARED: Mapping[str, Callable[[Layout], tuple[Path, ...]]] = {
     "matches": lambda layout: (layout.evaluation() / artifacts.MATCHES,),
@@ -122,6 +127,26 @@ def three_sizes(config: Config) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name in config.dictionaries]
 
 
+def scored_dictionaries(config: Config) -> list[str]:
+    """The dictionaries among the tables whose explanations are scored."""
+    return [name for name in scored(config) if name in config.dictionaries]
+
+
+def scored_by_llm(config: Config) -> list[str]:
+    """The tables whose explanations are scored, where a language model explains too."""
+    return scored(config) if config.interpretability.llm else []
+
+
+def neurons_of_the_main_model(config: Config) -> list[str]:
+    """The table of the main model's neurons."""
+    return [f"{model_of(config.studies.main)}/{NEURONS}"]
+
+
+def main_by_llm(config: Config) -> list[str]:
+    """The main dictionary, where a language model explains too."""
+    return [config.studies.main] if config.interpretability.llm else []
+
+
 def none(config: Config) -> list[str]:
     """No dictionary."""
     return []
@@ -133,7 +158,8 @@ class Study:
 
     `neurons` are kinds that it reads of the neurons of their models, `shared` the files of the whole run (of `SHARED`).
     `also` are kinds that it reads of some dictionaries, or of models without one. Matches also depend on the dictionaries
-    `beside`. With `contexts` it examines the run's contexts. `written` is a file of the project that it reads.
+    `beside`. With `contexts` it examines the run's contexts, with `explained` scores of explanations. `written` is a file of
+    the project that it reads, or all files of a pattern, with `{run}` for the name of the run.
     """
 
     id: str
@@ -144,6 +170,7 @@ class Study:
     neurons: tuple[str, ...] = ()
     also: tuple[tuple[Select, tuple[str, ...]], ...] = ()
     contexts: bool = False
+    explained: bool = False
     beside: Select = none
     written: tuple[str, ...] = ()
 
@@ -154,14 +181,21 @@ class Study:
         files += [FILES[kind](layout, f"{model_of(name)}/{NEURONS}") for name in names for kind in self.neurons]
         files += [FILES[kind](layout, name) for select, kinds in self.also for name in select(config) for kind in kinds]
         files += [path for kind in self.shared for path in SHARED[kind](layout)]
-        files += [Path(written(*self.written))] if self.written else []
+        files += self._of_people(config)
         return list(dict.fromkeys([layout.corpus() / artifacts.CORPUS, *files]))
+
+    def _of_people(self, config: Config) -> list[Path]:
+        if not self.written:
+            return []
+        path = Path(written(*(part.format(run=config.run) for part in self.written)))
+        return sorted(path.parent.glob(path.name)) if "*" in path.name else [path]
 
     def settings(self, config: Config) -> Settings:
         """The slice of the config that its numbers depend on; its hash is printed on the exhibit."""
         names = list(dict.fromkeys([*self.dictionaries(config), *self.beside(config)]))
         models = sorted({model_of(name) for name in [*names, *(name for select, _ in self.also for name in select(config))]})
-        return config.settings("corpus", "activations", "features", "studies", *(["contexts"] if self.contexts else []), models=models, dictionaries=names)
+        sections = [name for name, wanted in (("contexts", self.contexts), ("interpretability", self.explained)) if wanted]
+        return config.settings("corpus", "activations", "features", "studies", *sections, models=models, dictionaries=names)
 
 
 STUDIES: Mapping[str, Study] = {study.id: study for study in (
@@ -183,12 +217,24 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
           shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True),
     Study("setup_table", "replication.studies.setup.setup_table", every, ("features", "losses")),
     Study("one_neuron_toy", "replication.studies.setup.one_neuron_toy", none, ()),
+    Study("rubric_scores", "replication.studies.overall.rubric_scores", main_and_shuffled, ("features", "examples"),
+          also=((neurons_of_the_main_model, ("features", "examples")),), written=("paper", "ratings", "{run}", "*.csv")),
     Study("live_features", "replication.studies.overall.live_features", every, ("features", "evaluation")),
-    Study("interval_mass", "replication.studies.overall.interval_mass", main_alone, ("features", "matrix", "ablation")),
+    Study("autointerp_activations", "replication.studies.overall.autointerp_activations", scored_dictionaries, (),
+          also=((scored, ("units", "scores")), (scored_by_llm, ("llm_scores",))), explained=True),
+    Study("autointerp_logits", "replication.studies.overall.autointerp_logits", scored_dictionaries, (),
+          also=((scored, ("units", "scores")), (scored_by_llm, ("llm_scores",))), explained=True),
+    Study("interval_consistency", "replication.studies.overall.interval_consistency", scored_dictionaries, (),
+          also=((scored, ("units", "scores")), (scored_by_llm, ("llm_scores",)), (main_and_shuffled, ("features", "examples")),
+                (neurons_of_the_main_model, ("features", "examples"))),
+          beside=main_and_shuffled, written=("paper", "ratings", "{run}", "*.csv"), explained=True),
+    Study("interval_mass", "replication.studies.overall.interval_mass", main_alone, ("features", "matrix", "ablation", "units", "scores"),
+          also=((main_by_llm, ("llm_scores",)),), explained=True),
     Study("loss_recovered", "replication.studies.overall.loss_recovered", every, ("losses",)),
     Study("baselines", "replication.studies.overall.baselines", main_alone, ("losses", "weights", "model"), shared=("tokens",)),
     Study("random_transformer", "replication.studies.overall.random_transformer", main_and_shuffled, ("features", "examples", "evaluation", "model"),
-          shared=("tokens", "vocabulary")),
+          shared=("tokens", "vocabulary"),
+          also=((scored, ("units", "scores")), (scored_by_llm, ("llm_scores",))), explained=True),
     Study("downstream_sample", "replication.studies.overall.downstream_sample", main_alone, ("features", "matrix", "weights", "model"),
           shared=("tokens", "vocabulary")),
     Study("small_mlp_baseline", "replication.studies.overall.small_mlp_baseline", ladder_of_sizes, ("losses",), also=((without_dictionaries, ("losses",)),)),
@@ -212,6 +258,8 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("ultralow_cluster", "replication.studies.appendices.ultralow_cluster", main_and_paper_start,
           ("features", "evaluation", "matrix", "weights")),
     Study("tradeoff", "replication.studies.appendices.tradeoff", sizes_and_l1, ("losses",)),
+    Study("autointerp_appendix", "replication.studies.appendices.autointerp_appendix", scored_dictionaries, (),
+          also=((scored, ("units", "windows", "scores")), (scored_by_llm, ("llm_scores",))), explained=True),
     Study("neuron_basis", "replication.studies.appendices.neuron_basis", main, ("features", "weights")),
     Study("training_curves", "replication.studies.appendices.training_curves", of_the_main_model, ("log",)),
     Study("recipe_ablations", "replication.studies.appendices.recipe_ablations", recipe, ("features", "losses"), shared=("contexts",),

@@ -93,6 +93,18 @@ class Reader:
         """Directions in which the features of a dictionary were last started: `W_dec` [d_sae, d_in], and `resampled` [d_sae]."""
         return self._tensors(self._checked(self.layout.sae(name), artifacts.SAE_START))
 
+    def units(self, name: str, *columns: str) -> pd.DataFrame:
+        """Columns of the units of a table that were drawn to be explained."""
+        return artifacts.read_table(self._checked(self.layout.interpretability(name), artifacts.UNITS), columns)
+
+    def windows(self, name: str, *columns: str) -> pd.DataFrame:
+        """Columns of the windows from which units are explained, and of those that are predicted."""
+        return artifacts.read_table(self._checked(self.layout.interpretability(name), artifacts.WINDOWS), columns)
+
+    def scores(self, name: str, kind: str, *columns: str) -> pd.DataFrame:
+        """Columns of the scores of a table's units by explainers of one kind, `offline` or `llm`."""
+        return artifacts.read_table(self._checked(self.layout.interpretability(name, kind), artifacts.SCORES), columns)
+
     def tokens(self) -> np.ndarray:
         """The evaluation tokens, int32 [context, n_ctx]."""
         tokens: np.ndarray = self._tensors(self._checked(self.layout.evaluation(), artifacts.EVALUATION_TOKENS, artifacts.TOKENS_META))["tokens"]

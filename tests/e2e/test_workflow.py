@@ -122,6 +122,9 @@ def test_the_notebook_api(smoke):
     examples = feature.examples("top")
     assert len(examples) == 20 and examples["activation"].max() == pytest.approx(table.loc[loudest, "max"])
     assert all("[[" in text for text in examples["text"]) and len(feature.logits()) == 20
+    scores = run.scores("A/1")
+    assert {"lookup", "ngram", "trie", "tree"} == set(scores["explainer"]) and (scores["error"] == "").all()
+    assert table["spearman_ngram"].notna().sum() == (~scores["control"]).sum() / 4 and "A/neurons" in run.scored
     assert len(run.evaluation()) == len(run.dictionaries) and len(run.claims()) > 100 and len(run.training_log("A/1")) > 5
 
 

@@ -3,13 +3,14 @@
 An interval is one of 11 equal parts of a feature's maximum, 0 the strongest. Tokens and activation are counted on all
 evaluation tokens, effects on those that were ablated. The effect of ablation is how far it raises the loss of the next token,
 so that what it spoils here and repairs there cancel; the same without sign is given beside it. Shares are of sums over live
-features.
+features. Whether features that fire harder are easier to explain: the rank correlation of score and maximum (`studies.scores`).
 """
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from replication.artifacts import Layout
 from replication.config import Settings, UserError
@@ -17,14 +18,13 @@ from replication.features.examples import INTERVALS
 from replication.features.matrix import EvaluationMatrix
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies import intervals
+from replication.studies import intervals, scores
 from replication.studies.intervals import Arm, arm_of, estimate, quantiles
 from replication.studies.tables import Number, Reader, number, write
 
 HALF = INTERVALS  # half intervals below half the maximum: 2 * INTERVALS in all, so that half the maximum is an edge
 KINDS = ("tokens", "activation", "effect", "effect_absolute")
 BINS = 40  # of the histogram of maxima
-NO_SCORES = "features were not scored"
 
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
@@ -32,7 +32,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     assert settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
     main = settings.studies.main
-    table = reader.features(main, "part", "max", "fired")
+    table = reader.features(main, "feature", "part", "max", "fired")
     live = (table["part"] == "other").to_numpy()
     if not live.any():
         raise UserError(f"{main} has no live features, so no activation intervals; train it longer or lower its l1")
@@ -43,9 +43,25 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     data = pd.concat([shares(sums.sum(1), draws).assign(table="interval"), histogram(maxima).assign(table="maximum")], ignore_index=True)
     median = arm_of(lambda sample: float(np.median(sample)), [maxima], settings, "interval_mass.maximum")
     numbers = headline(sums.sum(1), draws, int(live.sum()))
+    explained = scores.read(reader, settings, scores.units(reader, settings, main), "spearman").merge(table[["feature", "max"]], on="feature")
+    found, missing = scores.measured({"score_against_maximum": against_maximum(explained, settings)})
     numbers["maximum_median"] = number(estimate(median), unit="activation", n=len(maxima), over="features")
-    write(out=out, study="interval_mass", data=data.assign(features=int(live.sum()), dictionary=main), numbers=numbers, settings=settings,
-          reader=reader, stopwatch=stopwatch, missing={"score_against_maximum": NO_SCORES})
+    write(out=out, study="interval_mass", data=data.assign(features=int(live.sum()), dictionary=main), numbers=numbers | found, settings=settings,
+          reader=reader, stopwatch=stopwatch, missing=missing)
+
+
+def against_maximum(explained: pd.DataFrame, settings: Settings) -> Number | str:
+    """Rank correlation of live features' scores by the headline explainer with their maximum activation."""
+    own = scores.answered(explained[explained["explainer"] == scores.headline(settings)])
+    return scores.level(scores.sample(own, scores.FEATURES, ["spearman", "max"], rank_correlation, settings, "interval_mass.scores"),
+                        unit="rank correlation", over="features")
+
+
+def rank_correlation(values: np.ndarray) -> float:
+    """Spearman's correlation of two columns, 0 where one is constant."""
+    if (values.min(0) == values.max(0)).any():
+        return 0.0
+    return float(np.corrcoef(rankdata(values, axis=0).T)[0, 1])
 
 
 def place(activation: np.ndarray, maximum: np.ndarray) -> np.ndarray:

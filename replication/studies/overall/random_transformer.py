@@ -4,6 +4,8 @@ A single-token feature has the same strongest token in all of its 20 top example
 activation intervals from the strongest on, the share of those in unbroken order in which all five examples have it as their
 strongest token. Over features that fire on at least 20 tokens, as the published shares are.
 
+Scores of explanations come from the headline explainer (`studies.scores`); their modes by `studies.modes`, 0.05 wide (ours).
+
 Beside it, how much the MLP's activations depend on the token at hand at all: the share of their variance that lies between
 tokens, unbiased by the within-token variance (ours). A feature can only be a token's where this is large.
 """
@@ -25,7 +27,9 @@ from replication.model.transformer import Transformer
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.randomness import generator
+from replication.studies import scores
 from replication.studies.intervals import Arm, arm_of, estimate, exact
+from replication.studies.modes import modes
 from replication.studies.replicates import base, groups
 from replication.studies.tables import Number, Reader, number, write
 
@@ -33,7 +37,8 @@ SHOWN = 3  # features of each kind whose examples are shown
 WINDOWS = (("top", -1, 0), ("interval", 8, 0))  # of each: the strongest example, and one from a weak interval
 CONTEXTS = 512  # on which the share of variance is measured
 NO_CONTROL = "the run has no dictionary on a shuffled copy of the main model"
-NO_SINGLE, NO_SCORES = "a dictionary has no single-token features to compare", "features were not scored"
+NO_SINGLE = "a dictionary has no single-token features to compare"
+WIDTH = 0.05  # of the density of scores whose modes are counted
 COLUMNS = ("feature", "group", "interval", "rank", "window_tokens", "window_activations", "centre")
 
 
@@ -68,11 +73,11 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     data = pd.concat(parts, ignore_index=True)
     data["token_variance"] = data["dictionary"].map(model_of).map(variance).where(data["table"] == "dictionary")
     numbers = headline(kept, depths, main, settings) | variance_numbers(variance, tokens.numel(), settings)
+    explained, unexplained = scores.measured(explanations(scores.read(reader, settings, scores.units(reader, settings), "spearman"), settings))
     control = len(names) > len(main)
     missing = dict.fromkeys(("single_token_difference", "purity_difference"), NO_SINGLE if control else NO_CONTROL)
-    missing |= dict.fromkeys(("score_modes", "other_score_difference"), NO_SCORES if control else NO_CONTROL)
-    write(out=out, study="random_transformer", data=data, numbers=numbers, settings=settings, reader=reader, stopwatch=stopwatch,
-          missing=missing)
+    write(out=out, study="random_transformer", data=data, numbers=numbers | explained, settings=settings, reader=reader, stopwatch=stopwatch,
+          missing=missing | unexplained)
 
 
 def on_token(examples: pd.DataFrame, features: np.ndarray) -> np.ndarray:
@@ -146,6 +151,16 @@ def headline(kept: Mapping[str, np.ndarray], depths: Mapping[str, np.ndarray], m
             n = min(len(samples[name]) for name in kept if len(samples[name]))
             found[f"{key}_difference"] = number(estimate(arms["random"], arms["A"]), unit=unit, n=n, over="features of the smaller sample")
     return found
+
+
+def explanations(table: pd.DataFrame, settings: Settings) -> dict[str, Number | str]:
+    """Modes of the shuffled model's scores, and how far the main model's lie above them among features that are not single-token."""
+    own = scores.answered(table[table["explainer"] == scores.headline(settings)])
+    other = own[~own["single_token"]]
+    sides = [scores.sample(other, role, ["spearman"], scores.median, settings, "random_transformer.scores") for role in (scores.FEATURES, scores.RANDOM)]
+    values = own.loc[own["role"] == scores.RANDOM, "spearman"].to_numpy(float)
+    return {"score_modes": Number(len(modes(values, WIDTH)), "modes", len(values), "features") if len(values) else scores.LACKING[scores.RANDOM],
+            "other_score_difference": scores.difference(*sides, unit="correlation", over="features of the smaller sample")}
 
 
 def variance_numbers(variance: Mapping[str, float], tokens: int, settings: Settings) -> dict[str, Number]:

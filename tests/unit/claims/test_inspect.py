@@ -136,6 +136,6 @@ def test_config_shows_checks_explains_and_lists_departures(capsys):
 
 def test_the_hash_of_a_runs_settings_is_the_hash_of_its_config():
     config = load(PROJECT / "config" / "smoke.yaml")
-    everything = config.settings("corpus", "activations", "features", "studies", "contexts", models=list(config.models),
+    everything = config.settings("corpus", "activations", "features", "interpretability", "studies", "contexts", models=list(config.models),
                                  dictionaries=list(config.dictionaries))
     assert everything.hash() == config.hash()

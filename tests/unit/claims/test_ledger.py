@@ -42,6 +42,19 @@ def test_a_study_that_cannot_measure_says_so(make, row):
     assert (judged[0]["verdict"], judged[0]["reason"]) == ("not comparable", "fewer than ten million tokens")
 
 
+def test_a_study_that_waits_for_people_has_not_run_and_says_so(row):
+    studies = {"live_features": {"numbers": {}, "missing": {"dead": "no ratings yet"}, "absent": "no ratings yet"}}
+    judged = ledger.judge_all(claims=[statements.parse(row)], studies=studies, scale={}, notes={}, reference=None, corpus_hash="")
+    assert (judged[0]["verdict"], judged[0]["reason"]) == ("not run", "no ratings yet")
+
+
+def test_ratings_by_people_are_a_fact_of_the_run(make, row):
+    for numbers, reason in (({}, "no human raters"), ({"raters": {"value": 1, "unit": "raters"}}, "within 50")):
+        given = {"live_features": {"dead": {"value": 168, "unit": "features"}}, "rubric_scores": numbers}
+        judged = ledger.read(Layout(make(f"rated{len(numbers)}", numbers=given, claims=[row | {"needs": "raters=human"}])).claims())
+        assert reason in judged[0]["reason"]
+
+
 def test_a_reference_stands_beside_the_number_and_another_corpus_is_marked(make, tmp_path, row):
     frozen = tmp_path / "reference"
     reference.freeze([make("a", seed=0), make("b", seed=1, shift=3), make("c", seed=2, shift=6)], frozen)

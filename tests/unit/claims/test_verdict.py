@@ -100,6 +100,7 @@ def test_amounts_as_a_person_says_them(value, text):
 def test_the_facts_of_a_run(settings):
     found = facts(settings, {"tokens": 524288})
     assert found == FACTS | {"tokens": 8_400_000, "l1": 0.004}
+    assert facts(settings, {"tokens": 524288}, rated=True) == found | {"raters": "human"}
     assert set(found) == {"vectors", "tokens", "evaluation_tokens", "corpus", "d_mlp", "d_sae", "act_fn", "l1", "raters", "explainer"}
 
 

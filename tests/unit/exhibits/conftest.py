@@ -9,27 +9,32 @@ from replication.exhibits import find
 from replication.exhibits.draw import draw
 from replication.progress import Progress
 from replication.provenance import written
+from replication.rating import ratings
 from replication.studies import STUDIES
-from tests.planted import few, plant, raw
+from tests.planted import few, plant, rate, raw
 
 
-def computed(folder, given):
+def computed(folder, given, *, rated):
     config = resolve(given)
     layout = plant(folder, config)
-    for study in STUDIES.values():
-        module = importlib.import_module(study.module)
-        module.compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ratings, "ROOT", folder / "ratings")
+        if rated:
+            rate(layout)
+        for study in STUDIES.values():
+            module = importlib.import_module(study.module)
+            module.compute(settings=study.settings(config), layout=layout, out=layout.study(study.id), progress=Progress())
     return layout
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory):
-    return computed(tmp_path_factory.mktemp("planted"), raw())
+    return computed(tmp_path_factory.mktemp("planted"), raw(), rated=True)
 
 
 @pytest.fixture(scope="session")
 def run_of_few(tmp_path_factory):
-    return computed(tmp_path_factory.mktemp("few"), few())
+    return computed(tmp_path_factory.mktemp("few"), few(), rated=False)
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,8 @@ def test_inputs_are_what_a_study_reads(config, run, compute):
         compute(name)
         read_ = {(run.study(name) / entry["path"]).resolve()
                  for entry in json.loads((run.study(name) / "meta.json").read_text())["inputs"].values()}
-        assert read_ == declared
+        of_people = "{run}" in study.written  # looks up the examples of what people rated
+        assert read_ <= declared if of_people else read_ == declared
 
 
 def test_the_registry_imports_nothing_heavy():

@@ -1,0 +1,33 @@
+"""How well an explanation of a feature predicts it: the paper's two automated tests, and blind human ratings.
+
+Units are features of a dictionary or neurons of a model. Windows are drawn by the paper's protocol, an explainer sees some of
+them, and is scored on others. Source: paper, "Global analysis" and its appendices.
+"""
+
+import re
+
+from replication.config import Config, model_of
+from replication.features import NEURONS
+
+OFFLINE, LLM = "offline", "llm"
+
+
+def scored(config: Config) -> list[str]:
+    """The tables whose units are scored: `interpretability.tables`, or the main dictionary with its replicates, its model's
+    neurons, and the dictionaries of the same id on shuffled copies of its model with their replicates.
+    """
+    if config.interpretability.tables:
+        return list(config.interpretability.tables)
+    model, _, short = config.studies.main.partition("/")
+    copies = [f"{name}/{short}" for name, of in config.models.items() if of.shuffle_of == model]
+    return [*_replicates(config, config.studies.main), f"{model_of(config.studies.main)}/{NEURONS}",
+            *(name for copy in copies for name in _replicates(config, copy))]
+
+
+def judges(config: Config) -> list[str]:
+    """The kinds of explainers of the run: those that need no language model, and a language model where the config asks for it."""
+    return [OFFLINE, *([LLM] if config.interpretability.llm else [])]
+
+
+def _replicates(config: Config, name: str) -> list[str]:
+    return [each for each in config.dictionaries if re.fullmatch(re.escape(name) + r"(-r\d+)?", each)]
