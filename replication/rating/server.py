@@ -32,7 +32,7 @@ class RatingServer(ThreadingHTTPServer):
     """Serves a task at `http://127.0.0.1:<server_port>/` and keeps ratings in `path`; port 0 takes a free one. Raises UserError."""
 
     daemon_threads = True
-    request_queue_size = 64  # of connections that wait; the usual 5 are refused some when many come at once
+    request_queue_size = 64  # connections that wait: with the usual 5, some of many at once are refused
 
     def __init__(self, task: Task, path: Path, port: int = 0) -> None:
         try:
