@@ -1,7 +1,7 @@
 """What every feature of a dictionary and every neuron of a model does, measured in one pass over shared evaluation tokens."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from replication.config import Config, model_of
 
@@ -34,12 +34,16 @@ def without_dictionaries(config: Config) -> list[str]:
     return [name for name in config.trained_models() if not any(model_of(dictionary) == name for dictionary in config.dictionaries)]
 
 
+def replicates(name: str, names: Iterable[str]) -> list[str]:
+    """Of some names, a dictionary's and those of its replicates: A/1, A/1-r1, A/1-r2."""
+    return [each for each in names if re.fullmatch(re.escape(name) + r"(-r[1-9]\d*)?", each)]
+
+
 def _pairs(config: Config) -> Iterator[tuple[str, str]]:
     main, twin = config.studies.main, config.studies.twin
     here, there = model_of(main), model_of(twin)
-    for name in config.dictionaries:
-        if name == main or re.fullmatch(re.escape(main) + r"-r\d+", name):
-            yield from ((name, twin), (name, f"{here}/{NEURONS}"))
+    for name in replicates(main, config.dictionaries):
+        yield from ((name, twin), (name, f"{here}/{NEURONS}"))
     yield twin, main
     ids = [name.partition("/")[2] for name in config.dictionaries if name.startswith(f"{here}/")]
     if here != there:

@@ -4,10 +4,8 @@ Units are features of a dictionary or neurons of a model. Windows are drawn by t
 them, and is scored on others. Source: paper, "Global analysis" and its appendices.
 """
 
-import re
-
 from replication.config import Config, model_of
-from replication.features import NEURONS
+from replication.features import NEURONS, replicates
 
 OFFLINE, LLM = "offline", "llm"
 
@@ -20,14 +18,5 @@ def scored(config: Config) -> list[str]:
         return list(config.interpretability.tables)
     model, _, short = config.studies.main.partition("/")
     copies = [f"{name}/{short}" for name, of in config.models.items() if of.shuffle_of == model]
-    return [*_replicates(config, config.studies.main), f"{model_of(config.studies.main)}/{NEURONS}",
-            *(name for copy in copies for name in _replicates(config, copy))]
-
-
-def judges(config: Config) -> list[str]:
-    """The kinds of explainers of the run: those that need no language model, and a language model where the config asks for it."""
-    return [OFFLINE, *([LLM] if config.interpretability.llm else [])]
-
-
-def _replicates(config: Config, name: str) -> list[str]:
-    return [each for each in config.dictionaries if re.fullmatch(re.escape(name) + r"(-r\d+)?", each)]
+    return [*replicates(config.studies.main, config.dictionaries), f"{model_of(config.studies.main)}/{NEURONS}",
+            *(name for copy in copies for name in replicates(copy, config.dictionaries))]

@@ -3,7 +3,6 @@
 A larger draw of the same seed holds every unit of a smaller one, so that ratings can go on later and raters share units.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from replication.config import UserError, model_of
-from replication.features import NEURONS
+from replication.features import NEURONS, replicates
 from replication.features.examples import INTERVALS
 from replication.randomness import Seed, generator
 
@@ -41,7 +40,7 @@ def tables(names: Iterable[str], main: str, copies: Iterable[str]) -> dict[str, 
     model, _, short = main.partition("/")
 
     def fits(of: str) -> list[str]:
-        return sorted(name for name in names if re.fullmatch(rf"{re.escape(of)}/{re.escape(short)}(-r[1-9]\d*)?", name))
+        return sorted(replicates(f"{of}/{short}", names))
 
     names = list(names)
     return {FEATURES: fits(model), NEURONS: [f"{model_of(main)}/{NEURONS}"], RANDOM: [name for copy in sorted(copies) for name in fits(copy)]}

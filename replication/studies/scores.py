@@ -61,13 +61,13 @@ def headline(settings: Settings) -> str:
 def explainers(settings: Settings) -> list[str]:
     """All explainers of the run, in the order of the config, a language model last."""
     assert settings.interpretability
-    return [*settings.interpretability.explainers, *([LLM] if settings.interpretability.llm else [])]
+    return [*settings.interpretability.explainers, *_llm(settings)]
 
 
 def judges(settings: Settings) -> list[str]:
     """Explainers whose answers to the logit test differ: those that need no language model share one judge, so one stands for all."""
     assert settings.interpretability
-    return [settings.interpretability.headline, *([LLM] if settings.interpretability.llm else [])]
+    return [settings.interpretability.headline, *_llm(settings)]
 
 
 def units(reader: Reader, settings: Settings, *names: str) -> pd.DataFrame:
@@ -78,8 +78,7 @@ def units(reader: Reader, settings: Settings, *names: str) -> pd.DataFrame:
 
 def read(reader: Reader, settings: Settings, drawn: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """A row per scored unit of the tables of `drawn`, explainer and control: the columns of `units`, explainer, control, error, and `columns`."""
-    assert settings.interpretability
-    kinds = [OFFLINE, *([LLM] if settings.interpretability.llm else [])]
+    kinds = [OFFLINE, *_llm(settings)]
     parts = [reader.scores(name, kind, "feature", "explainer", "control", "error", *columns).assign(dictionary=name)
              for name in drawn["dictionary"].unique() for kind in kinds]
     return pd.concat(parts, ignore_index=True).merge(drawn.drop(columns="scored"), on=["dictionary", "feature"], validate="many_to_one")
@@ -131,6 +130,12 @@ def median(values: np.ndarray) -> float:
 def mean(values: np.ndarray) -> float:
     """The mean of the first column."""
     return float(values[:, 0].mean())
+
+
+def _llm(settings: Settings) -> list[str]:
+    """The language model, as explainer and as kind of explainers, where the run asks one."""
+    assert settings.interpretability
+    return [LLM] if settings.interpretability.llm else []
 
 
 def _about(name: str, settings: Settings) -> dict[str, str]:
