@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
+CHECKS := tests/browser/node_modules
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --workflow-profile profiles/local
 
-.PHONY: all laptop smoke full test lint readme bench
+.PHONY: all laptop smoke full test test-browser chromium lint readme bench
 
 all: laptop
 
@@ -16,6 +17,15 @@ laptop smoke full: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+# Types and style of the feature browser's scripts, and the whole page in a headless Chromium. Takes Node from 20.19 on; the page itself needs none of it.
+test-browser: $(READY) $(CHECKS)/.ready chromium
+	cd tests/browser && npm run --silent types && npm run --silent lint
+	BROWSER_TESTS=required $(BIN)/python -m pytest tests/browser -m "browser_slow or not browser_slow"
+
+chromium:
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -qy --no-install-recommends chromium; } \
+	  || { echo "make test-browser needs Chromium, and only root can install it here: apt-get install chromium, then try again" >&2; exit 1; }
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -41,6 +51,12 @@ $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# What checks the page's scripts, pinned by its own lock.
+$(CHECKS)/.ready: tests/browser/package.json tests/browser/package-lock.json
+	@command -v npm >/dev/null || { echo "make test-browser needs Node from 20.19 on with npm: install both, then try again" >&2; exit 1; }
+	cd tests/browser && npm ci --silent --no-audit --no-fund || { echo "npm could not install what tests/browser/package-lock.json names; that takes Node from 20.19 on and a network" >&2; exit 1; }
 	touch $@
 
 # The peers have an environment of their own, so that nothing of theirs can change a number of ours.

@@ -1,4 +1,4 @@
-# Replication of Towards Monosemanticity: corpus -> model -> activations -> sae -> features -> interpretability -> studies -> exhibits -> claims.
+# Replication of Towards Monosemanticity: corpus -> model -> activations -> sae -> features -> interpretability -> studies -> exhibits -> claims, browser.
 # Results lie in results/<run>/<stage>/, and the path of a dictionary is its name: results/laptop/sae/A/1.
 from pathlib import Path
 
@@ -44,6 +44,7 @@ rule all:
         R.report(),
         R.claims(),
         R.macros(),
+        R.browser() / "index.html",
 
 
 include: "rules/corpus.smk"
@@ -55,3 +56,4 @@ include: "rules/interpretability.smk"
 include: "rules/studies.smk"
 include: "rules/exhibits.smk"
 include: "rules/claims.smk"
+include: "rules/browser.smk"

@@ -1,7 +1,7 @@
 """A reproducible replication of *Towards Monosemanticity* (Bricken et al. 2023).
 
-The stages follow the data: corpus, model, activations, sae, features, interpretability, studies, exhibits, claims. A stage
-imports only from the stages above it and from the ground floor (`config`, `artifacts`, `provenance`, `randomness`,
+The stages follow the data: corpus, model, activations, sae, features, interpretability, studies, exhibits, claims, browser.
+A stage imports only from the stages above it and from the ground floor (`config`, `artifacts`, `provenance`, `randomness`,
 `progress`). From a notebook: ``from replication import Run``.
 """
 

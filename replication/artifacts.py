@@ -25,6 +25,7 @@ META = "meta.json"
 # of folders with several artifacts
 TOKENIZER_META, TOKENS_META, MATCHES_META, CONTEXTS_META, ABLATION_META = (
     "tokenizer.meta.json", "tokens.meta.json", "matches.meta.json", "contexts.meta.json", "ablation.meta.json")
+EFFECTS_META, RELATIONS_META, TEXTS_META = "effects.meta.json", "relations.meta.json", "texts.meta.json"
 # corpus
 DOCUMENTS, CORPUS, TOKENIZER = "documents.parquet", "corpus.json", "tokenizer.json"
 TRAIN_TOKENS, HELD_OUT_TOKENS, UNIGRAMS = "train.safetensors", "held_out.safetensors", "unigrams.safetensors"
@@ -39,6 +40,7 @@ EVALUATION_TOKENS, MATRIX, FEATURES, EXAMPLES, EVALUATION, MATCHES = (
     "tokens.safetensors", "matrix.safetensors", "features.parquet", "examples.parquet", "evaluation.json", "matches.parquet")
 LOSSES, SITE_MEAN = "losses.parquet", "site_mean.safetensors"
 PROXIES, CONTEXTS, ABLATION = "proxies.safetensors", "contexts.parquet", "ablation.parquet"
+EFFECTS, RELATIONS, TEXTS, TEXT_TOKENS = "effects.parquet", "relations.parquet", "texts.parquet", "text_tokens.parquet"
 # interpretability
 UNITS, WINDOWS, SCORES, PREDICTIONS = "units.parquet", "windows.parquet", "scores.parquet", "predictions.parquet"
 # studies, claims
@@ -46,6 +48,8 @@ DATA, NUMBERS = "data.csv", "numbers.json"
 CLAIMS, CLAIMS_TEXT, CLAIMS_PAGE = "claims.csv", "claims.md", "claims.html"
 REPORT, REPORT_PDF, MACROS, REFERENCES = "report.html", "report.pdf", "numbers.tex", "references.bib"
 CLAIMS_META, REPORT_META, CITATION_META = "claims.meta.json", "report.meta.json", "citation.meta.json"
+# browser
+PAGE, APP, STYLE, RUN, SHARDS, SHARED_META = "index.html", "browser.js", "browser.css", "run.js", "data", "shared.meta.json"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -110,6 +114,10 @@ class Layout:
     def references(self) -> Path:
         """What a paper about the run cites, as BibTeX."""
         return self.root / REFERENCES
+
+    def browser(self) -> Path:
+        """The feature browser, a folder that any static host serves and that opens from disk."""
+        return self.root / "browser"
 
     def log(self, path: str) -> Path:
         """What a job said."""

@@ -20,7 +20,7 @@ from replication.progress import Progress, to_terminal_and_log
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 
-STAGES = ("corpus", "model", "activations", "sae", "features", "interpretability", "studies", "exhibits", "claims")
+STAGES = ("corpus", "model", "activations", "sae", "features", "interpretability", "studies", "exhibits", "claims", "browser")
 COMMANDS = {"claims": "ledger"}  # jobs of a stage whose own name is a command for people
 JobFunction = Callable[[argparse.Namespace, Settings, Progress], None]
 PlainFunction = Callable[[argparse.Namespace], int]
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         importlib.import_module(f"replication.{stage}.command").register(job)
     importlib.import_module("replication.inspect").register(commands)
     importlib.import_module("replication.rating.command").register(commands)
+    importlib.import_module("replication.browser.people").register(commands)
     return parser
 
 

@@ -24,6 +24,7 @@ from replication.validation import nearest as nearest
 
 ID = re.compile(r"[a-z0-9_-]+")
 MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+TAKEN = ("text", "texts", "contexts", "vocabulary")  # pages and folders of the browser beside those of models
 EXPLAINERS = ("lookup", "ngram", "trie", "tree")
 SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post")
 
@@ -158,8 +159,15 @@ class Interpretability:
     retries: int = setting("Further attempts after a late, refused or failed request, each after a longer pause.", default=4, within=(0, 20))
 
 
+@dataclass(frozen=True)
+class Browser:
+    """What the feature browser shows."""
+
+    tables: tuple[str, ...] = setting("Dictionaries and neurons (A/neurons) with a card for each feature; empty for the main one, its twin, its other sizes, its counterparts on shuffled copies, and its model's neurons.", default=())
+
+
 SECTIONS: dict[str, type] = {"compute": Compute, "corpus": Corpus, "model": Model, "activations": Activations, "sae": Sae, "features": Features,
-                             "interpretability": Interpretability, "studies": Studies}
+                             "interpretability": Interpretability, "studies": Studies, "browser": Browser}
 
 
 @dataclass(frozen=True)
@@ -174,13 +182,14 @@ class Config:
     features: Features
     interpretability: Interpretability
     studies: Studies
+    browser: Browser
     models: Mapping[str, Model]
     dictionaries: Mapping[str, Sae]
     contexts: Mapping[str, Context]
 
     def hash(self) -> str:
-        """Twelve hex digits that change when any setting other than where it runs changes."""
-        content = {name: value for name, value in to_dict(self).items() if name != "compute"}
+        """Twelve hex digits that change when any setting other than where it runs and what its browser shows changes."""
+        content = {name: value for name, value in to_dict(self).items() if name not in ("compute", "browser")}
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
 
     def trained_models(self) -> list[str]:
@@ -222,6 +231,7 @@ class Settings:
     features: Features | None = None
     interpretability: Interpretability | None = None
     studies: Studies | None = None
+    browser: Browser | None = None
     models: Mapping[str, Model] | None = None
     dictionaries: Mapping[str, Sae] | None = None
     contexts: Mapping[str, Context] | None = None
@@ -281,7 +291,7 @@ def canonical_json(value: Any) -> str:
 
 def resolve(raw: Mapping[str, Any]) -> Config:
     """A run from the mapping that a config file holds. Raises ConfigError."""
-    known = {"run", "seed", "compute", "corpus", "model", "models", "activations", "sae", "dictionaries", "features", "interpretability", "studies", "contexts"}
+    known = {"run", "seed", "compute", "corpus", "model", "models", "activations", "sae", "dictionaries", "features", "interpretability", "studies", "browser", "contexts"}
     for key in raw:
         if key not in known:
             raise ConfigError(f"{key} is not a section of the config; {nearest(str(key), known)}")
@@ -291,12 +301,13 @@ def resolve(raw: Mapping[str, Any]) -> Config:
     seed = checked(raw.get("seed", 0), int, (0, 999), "seed")
     models: dict[str, Model] = _listed(raw, "models", Model, "model")
     dictionaries: dict[str, Sae] = _listed(raw, "dictionaries", Sae, "sae")
-    sections = {name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "interpretability", "studies")}
+    sections = {name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "interpretability", "studies", "browser")}
     config = Config(run=run, seed=seed, models=models, dictionaries=dictionaries, contexts=examined(_mapping(raw, "contexts"), sections["studies"].contexts), **sections)
     _check_corpus(config.corpus)
     _check_models(config)
     _check_dictionaries(config)
     _check_interpretability(config)
+    _check_tables(config, "browser.tables", config.browser.tables)
     return config
 
 
@@ -339,6 +350,8 @@ def _check_models(config: Config) -> None:
     for name, model in config.models.items():
         if not MODEL_ID.fullmatch(name):
             raise ConfigError(f"models.{name}: an id begins with a letter and holds letters, digits, _ and - only")
+        if name in TAKEN:
+            raise ConfigError(f"models.{name}: the feature browser needs this name for itself; take another")
         if model.d_model % model.n_heads:
             raise ConfigError(f"models.{name}.n_heads is {model.n_heads}, but must divide d_model, {model.d_model}")
         if model.shuffle_of and model.shuffle_of not in config.trained_models():
@@ -390,10 +403,8 @@ def _check_dictionaries(config: Config) -> None:
 
 
 def _check_interpretability(config: Config) -> None:
-    wanted, known = config.interpretability, [*config.dictionaries, *(f"{model}/neurons" for model in {model_of(name) for name in config.dictionaries})]
-    for name in wanted.tables:
-        if name not in known:
-            raise ConfigError(f"interpretability.tables names {name!r}, which is no dictionary of the run and no model's neurons; {nearest(name, known)}")
+    wanted = config.interpretability
+    _check_tables(config, "interpretability.tables", wanted.tables)
     if wanted.tables and config.studies.main not in wanted.tables:
         raise ConfigError(f"interpretability.tables leaves out {config.studies.main}, which the exhibits are about (studies.main); add it")
     for name in wanted.explainers:
@@ -401,6 +412,13 @@ def _check_interpretability(config: Config) -> None:
             raise ConfigError(f"interpretability.explainers names {name!r}, which does not exist; {nearest(name, EXPLAINERS)}")
     if wanted.headline not in wanted.explainers:
         raise ConfigError(f"interpretability.headline is {wanted.headline!r}, which interpretability.explainers does not list; {nearest(wanted.headline, wanted.explainers)}")
+
+
+def _check_tables(config: Config, key: str, wanted: typing.Sequence[str]) -> None:
+    known = [*config.dictionaries, *(f"{model}/neurons" for model in {model_of(name) for name in config.dictionaries})]
+    for name in wanted:
+        if name not in known:
+            raise ConfigError(f"{key} names {name!r}, which is no dictionary of the run and no model's neurons; {nearest(name, known)}")
 
 
 def resampling_window(sae: Sae) -> int:

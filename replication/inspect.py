@@ -93,6 +93,7 @@ def summary(arguments: argparse.Namespace) -> int:
         counted = ledger.counts(ledger.read(layout.claims()))
         print(f"\nledger: {', '.join(f'{count} {word}' for word, count in counted.items())}")
     places = [(layout.report(), "every exhibit in the paper's order; report.pdf for print"), (layout.exhibits(), "figures and tables"),
+              (layout.browser() / artifacts.PAGE, "every feature to look at; open it by double click"),
               (layout.claims(), "ledger; claims.html to look through it"), (layout.macros(), "a LaTeX macro for each number; references.bib beside it")]
     print("\n" + _aligned([(str(path), what) for path, what in places if path.exists()]))
     return 0

@@ -1,6 +1,20 @@
 # What every feature and every neuron does on the run's evaluation tokens. One job a dictionary: the pass and its tables.
+import re
+
 from replication.config import model_of
-from replication.features import every, pairs, tables, without_dictionaries
+from replication.features import (
+    every,
+    on_texts,
+    pairs,
+    shown,
+    sizes,
+    tables,
+    without_dictionaries,
+)
+
+
+wildcard_constraints:
+    shown="|".join(re.escape(name) for name in shown(config_)),
 
 
 rule features_tokens:
@@ -248,3 +262,127 @@ rule features_ablation:
     shell:
         "python -m replication features ablation --settings {params.settings:q} --log {log} --name {wildcards.model}/{wildcards.id}"
         " --dictionary {params.dictionary} --model {params.model} --evaluation {params.evaluation} --out {params.out}"
+
+
+rule features_effects:
+    input:
+        code=code("replication.features.effects"),
+        tokens=R.evaluation() / "tokens.safetensors",
+        dictionary=lambda wildcards: [
+            R.sae(name) / "sae_weights.safetensors"
+            for name in config_.dictionaries
+            if name == wildcards.shown
+        ],
+        weights=lambda wildcards: R.model(model_of(wildcards.shown))
+        / "weights.safetensors",
+        matrix=R.features("{shown}") / "matrix.safetensors",
+        examples=R.features("{shown}") / "examples.parquet",
+    output:
+        effects=R.features("{shown}") / "effects.parquet",
+        meta=R.features("{shown}") / "effects.meta.json",
+    log:
+        R.log("features/{shown}.effects.log"),
+    benchmark:
+        R.benchmark("features/{shown}.effects.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        settings=config_.settings("compute", "activations", "features").json(),
+        models=R.root / "model",
+        dictionaries=R.root / "sae",
+        evaluation=R.evaluation(),
+        out=subpath(output.effects, parent=True),
+    message:
+        "features {wildcards.shown}: ablate every feature around its examples"
+    shell:
+        "python -m replication features effects --settings {params.settings:q} --log {log} --name {wildcards.shown}"
+        " --models {params.models} --dictionaries {params.dictionaries} --evaluation {params.evaluation} --out {params.out}"
+
+
+rule features_relations:
+    input:
+        code=code("replication.features.relations"),
+        dictionaries=[
+            R.sae(name) / "sae_weights.safetensors"
+            for name in shown(config_)
+            if name in config_.dictionaries
+        ],
+        features=[
+            R.features(name) / "features.parquet"
+            for name in shown(config_)
+            if name in config_.dictionaries
+        ],
+        matrices=[
+            R.features(name) / "matrix.safetensors"
+            for name in sizes(config_)
+            if name in shown(config_)
+        ],
+    output:
+        relations=R.evaluation() / "relations.parquet",
+        meta=R.evaluation() / "relations.meta.json",
+    log:
+        R.log("features/relations.log"),
+    benchmark:
+        R.benchmark("features/relations.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=240,
+        gpu=GPU,
+    params:
+        settings=config_.settings("compute").json(),
+        names=[name for name in shown(config_) if name in config_.dictionaries],
+        sizes=[name for name in sizes(config_) if name in shown(config_)],
+        dictionaries=R.root / "sae",
+        out=R.evaluation(),
+    message:
+        "features: parents, children and nearest decoder rows"
+    shell:
+        "python -m replication features relations --settings {params.settings:q} --log {log} --names {params.names}"
+        " --sizes {params.sizes} --dictionaries {params.dictionaries} --out {params.out}"
+
+
+rule features_texts:
+    input:
+        code=code("replication.features.texts"),
+        index=written("paper", "texts", "texts.csv"),
+        texts=sorted(Path(written("paper", "texts")).glob("*.txt")),
+        dictionaries=[
+            R.sae(name) / "sae_weights.safetensors"
+            for name in on_texts(config_)
+            if name in config_.dictionaries
+        ],
+        models=[
+            R.model(model_of(name)) / "weights.safetensors"
+            for name in on_texts(config_)
+        ],
+        tokenizer=R.corpus() / "tokenizer.json",
+    output:
+        texts=R.evaluation() / "texts.parquet",
+        tokens=R.evaluation() / "text_tokens.parquet",
+        meta=R.evaluation() / "texts.meta.json",
+    log:
+        R.log("features/texts.log"),
+    benchmark:
+        R.benchmark("features/texts.tsv")
+    threads: THREADS
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=GPU,
+    params:
+        settings=config_.settings("compute", "activations").json(),
+        names=on_texts(config_),
+        texts=subpath(input.index, parent=True),
+        models=R.root / "model",
+        dictionaries=R.root / "sae",
+        corpus=R.corpus(),
+        out=R.evaluation(),
+    message:
+        "features: everything that is on on each token of the fixed texts"
+    shell:
+        "python -m replication features texts --settings {params.settings:q} --log {log} --names {params.names} --texts {params.texts}"
+        " --models {params.models} --dictionaries {params.dictionaries} --corpus {params.corpus} --out {params.out}"

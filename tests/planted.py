@@ -15,11 +15,12 @@ import torch
 from safetensors.numpy import save_file
 from scipy import sparse
 
-from replication import artifacts
+from replication import artifacts, provenance
 from replication.artifacts import Layout
 from replication.config import Config, Sae, model_of, resampling_steps
 from replication.corpus import tokenizer
-from replication.features import bare, every, neurons, pairs, profile, tables, without_dictionaries
+from replication.features import bare, effects, every, neurons, on_texts, pairs, profile, relations, shown, sizes, tables, without_dictionaries
+from replication.features import texts as fixed_texts
 from replication.features.ablation import measure as ablate
 from replication.features.contexts import make as make_contexts
 from replication.features.contexts import pieces, score
@@ -81,9 +82,22 @@ def plant(root: Path, config: Config) -> Layout:
     main = config.studies.main
     ablate(settings=settings, dictionary=layout.sae(main), model=layout.model(model_of(main)), evaluation=layout.evaluation(),
            matrix=layout.features(main), out=layout.features(main))
+    browsed(layout, config)
     for name in scored(config):
         explained(layout, config, name)
     return layout
+
+
+def browsed(layout: Layout, config: Config) -> None:
+    """Effects around examples, relations and fixed texts, by the real jobs."""
+    settings = config.settings("compute", "activations", "features")
+    models, dictionaries, names = layout.root / "model", layout.root / "sae", shown(config)
+    for name in names:
+        effects.measure(settings=settings, name=name, models=models, dictionaries=dictionaries, evaluation=layout.evaluation(), out=layout.features(name))
+    relations.make(settings=settings, names=[name for name in names if name in config.dictionaries], sizes=[name for name in sizes(config) if name in names],
+                   dictionaries=dictionaries, out=layout.evaluation())
+    fixed_texts.make(settings=settings, names=on_texts(config), texts=Path(provenance.written("paper", "texts")), models=models,
+                     dictionaries=dictionaries, corpus=layout.corpus(), out=layout.evaluation())
 
 
 SENTENCES = ["the cat sat on the mat, and a dog of the house saw it. ", "import numpy as np\nfor row in range(10):\n    print(row)\n",

@@ -55,6 +55,7 @@ FAMILIES: Mapping[str, Exhibit] = {family.id: family for family in (
 EXHIBITS: Mapping[str, Exhibit] = {exhibit.id: exhibit for exhibit in (
     _exhibit("setup_table", "Problem setup", "Transformer and autoencoders", "table"),
     Exhibit("setup_runs", "Problem setup", "All dictionaries of the run", "table", "setup_table", "replication.exhibits.setup.setup_runs", "setup_runs"),
+    _exhibit("text_view", "Problem setup", "All features on each token of a text"),
     _exhibit("one_neuron_toy", "Problem setup", "One neuron, four features"),
     _exhibit("live_features", "Global analysis", "Dead, ultralow and live features"),
     _exhibit("rubric_scores", "Global analysis", "Blind ratings by people"),

@@ -134,30 +134,41 @@ def l1(value: float) -> str:
 
 
 def describe(provenance: Mapping[str, Any]) -> str:
-    """Where a picture comes from, in one line."""
+    """Where a picture comes from, in one line; what is drawn from elsewhere has no config and no corpus."""
     different = "" if provenance.get("corpus_matches_reference") in (True, None) else " (different corpus)"
-    return " · ".join((f"run {provenance['run']}", f"config {provenance['config_hash']}", f"corpus {provenance['corpus_hash']}{different}",
-                       f"replication {provenance['version']}"))
+    hashes = [f"{label} {provenance[key]}" for label, key in (("config", "config_hash"), ("corpus", "corpus_hash")) if key in provenance]
+    return " · ".join((f"run {provenance['run']}", *hashes)) + different + f" · replication {provenance['version']}"
 
 
 def save(made: Figure, folder: Path, name: str, title: str, provenance: Mapping[str, Any], note: str) -> None:
     """Write png and pdf with the provenance in small print and in the metadata; the same figure gives the same bytes."""
-    about = describe(provenance)
-    made.text(0.006, 0.012 * 3 / made.get_figheight(), f"{about} · {note}", fontsize=5.2, color=GREY, ha="left", va="bottom")
+    sign(made, provenance, note)
+    for suffix in (".png", ".pdf"):
+        write(made, folder / f"{name}{suffix}", title, provenance, note)
+
+
+def sign(made: Figure, provenance: Mapping[str, Any], note: str) -> None:
+    """Set the small print and arrange the figure for good."""
+    made.text(0.006, 0.012 * 3 / made.get_figheight(), f"{describe(provenance)} · {note}", fontsize=5.2, color=GREY, ha="left", va="bottom")
     made.draw_without_rendering()
     made.set_layout_engine("none")  # arranged once, not for every file
     for axes in made.axes:  # the solver's last digits vary from call to call
         axes.set_position(Bbox.from_bounds(*(round(float(value), 5) for value in axes.get_position(original=True).bounds)))
-    software = f"replication {provenance['version']}"
-    hashes = {"Run": str(provenance["run"]), "ConfigHash": provenance["config_hash"], "CorpusHash": provenance["corpus_hash"]}
+
+
+def write(made: Figure, path: Path, title: str, provenance: Mapping[str, Any], note: str) -> None:
+    """Write a signed figure as png, pdf or svg, by the suffix, with the provenance in its metadata."""
+    about, software = describe(provenance), f"replication {provenance['version']}"
+    hashes = {name: str(provenance[key]) for name, key in (("Run", "run"), ("ConfigHash", "config_hash"), ("CorpusHash", "corpus_hash")) if key in provenance}
     metadata = {
         ".png": {"Title": title, "Description": f"{about} · {note}", "Software": software, **hashes},
         ".pdf": {"Title": title, "Subject": about.replace("·", "-"), "Keywords": note, "Creator": software, "Producer": software,
                  "CreationDate": None},
+        ".svg": {"Title": title, "Description": f"{about} · {note}", "Creator": software, "Date": None},
     }
-    for suffix, said in metadata.items():
-        with artifacts.atomic(folder / f"{name}{suffix}") as temporary:
-            made.savefig(temporary, format=suffix[1:], metadata=said)
+    suffix = path.suffix.lower()
+    with artifacts.atomic(path) as temporary:
+        made.savefig(temporary, format=suffix[1:], metadata=metadata[suffix])
 
 
 def plain_log(axis: Axis, *labelled: float) -> None:

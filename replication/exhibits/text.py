@@ -17,7 +17,7 @@ from matplotlib.colors import to_rgb
 
 from replication.exhibits import style
 
-NAMES = {"\n": "⏎", "\t": "⇥", "\r": "␍"}
+NAMES = {"\n": "⏎", "\t": "⇥"}  # the fonts have no sign for a carriage return
 ISOLATE, POP = "\u2068", "\u2069"
 FONTS = ["DejaVu Sans Mono", "DejaVu Sans"]  # they come with matplotlib
 ADVANCE, HEIGHT = 0.602, 1.0  # of a character of the fixed-width font, in ems

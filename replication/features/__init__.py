@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from replication.config import Config, model_of
 
 NEURONS = "neurons"  # the id of a model's neurons among its dictionaries: A/neurons/32
+STRONGEST = 32  # neurons that are kept on a token of a fixed text; of features all
 
 
 def pairs(config: Config) -> list[tuple[str, str]]:
@@ -37,6 +38,35 @@ def without_dictionaries(config: Config) -> list[str]:
 def replicates(name: str, names: Iterable[str]) -> list[str]:
     """Of some names, a dictionary's and those of its replicates: A/1, A/1-r1, A/1-r2."""
     return [each for each in names if re.fullmatch(re.escape(name) + r"(-r[1-9]\d*)?", each)]
+
+
+def shuffled(name: str, config: Config) -> list[str]:
+    """The dictionaries of the same id on shuffled copies of a dictionary's model, with their replicates: random/1 for A/1."""
+    model, _, short = name.partition("/")
+    copies = [f"{copy}/{short}" for copy, of in config.models.items() if of.shuffle_of == model]
+    return [each for copy in copies for each in replicates(copy, config.dictionaries)]
+
+
+def sizes(config: Config) -> list[str]:
+    """The main dictionary and the paper's other sizes of it (A/0, A/1, A/2), by size."""
+    model = model_of(config.studies.main)
+    found = [name for name in config.dictionaries if name == config.studies.main or re.fullmatch(re.escape(model) + r"/\d+", name)]
+    return sorted(found, key=lambda name: config.dictionaries[name].d_sae)
+
+
+def shown(config: Config) -> list[str]:
+    """The tables whose features can be looked at one by one: `browser.tables`, or the main dictionary, its other sizes, its
+    twin, its first counterparts on shuffled copies of its model, and the model's neurons.
+    """
+    main = config.studies.main
+    first = [name for name in shuffled(main, config) if name.partition("/")[2] == main.partition("/")[2]]
+    default = [main, f"{model_of(main)}/{NEURONS}", *sizes(config), config.studies.twin, *first]
+    return list(dict.fromkeys(config.browser.tables or default))
+
+
+def on_texts(config: Config) -> list[str]:
+    """The tables that are read on the fixed texts: those shown, and the main dictionary, which the exhibit `text_view` draws."""
+    return list(dict.fromkeys([*shown(config), config.studies.main]))
 
 
 def _pairs(config: Config) -> Iterator[tuple[str, str]]:

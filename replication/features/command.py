@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def register(job: "Job") -> None:
-    """The verbs: tokens, neurons, losses, dictionary, match, contexts, ablation."""
+    """The verbs: tokens, neurons, losses, dictionary, match, contexts, ablation, effects, relations, texts."""
     parser = job("tokens", tokens, "Draw the evaluation contexts from held-out text.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="features folder of the run")
@@ -39,7 +39,6 @@ def register(job: "Job") -> None:
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="features folder of the run, which holds the tables")
 
-
     parser = job("contexts", contexts, "Score the evaluation tokens by the proxies of contexts, and rank every table's features by them.")
     parser.add_argument("--names", nargs="+", required=True, help="dictionaries and neuron tables, such as A/1 and A/neurons")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
@@ -51,6 +50,30 @@ def register(job: "Job") -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--evaluation", type=Path, required=True, help="features folder of the run, which holds the evaluation tokens")
     parser.add_argument("--out", type=Path, required=True, help="folder of the dictionary's tables")
+
+    parser = job("effects", effects, "Ablate every feature of a table, or every neuron, on the tokens around its examples.")
+    parser.add_argument("--name", required=True, help="the table's name, such as A/1 or A/neurons")
+    _all_weights(parser)
+    parser.add_argument("--evaluation", type=Path, required=True, help="features folder of the run, which holds the evaluation tokens")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the table")
+
+    parser = job("relations", relations, "Relate features: children in the next larger dictionary, nearest decoder rows.")
+    parser.add_argument("--names", nargs="*", required=True, help="dictionaries, such as A/1")
+    parser.add_argument("--sizes", nargs="*", required=True, help="those of them that are sizes of one dictionary, by size")
+    parser.add_argument("--dictionaries", type=Path, required=True, help="folder of all dictionaries")
+    parser.add_argument("--out", type=Path, required=True, help="features folder of the run, which holds the tables")
+
+    parser = job("texts", texts, "Tell what is on on each token of fixed texts.")
+    parser.add_argument("--names", nargs="+", required=True, help="dictionaries and neuron tables, such as A/1 and A/neurons")
+    parser.add_argument("--texts", type=Path, required=True, help="folder of the texts, with texts.csv")
+    _all_weights(parser)
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
+    parser.add_argument("--out", type=Path, required=True, help="features folder of the run")
+
+
+def _all_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", type=Path, required=True, help="folder of all models")
+    parser.add_argument("--dictionaries", type=Path, required=True, help="folder of all dictionaries")
 
 
 def _shared(parser: argparse.ArgumentParser) -> None:
@@ -112,3 +135,26 @@ def ablation(arguments: argparse.Namespace, settings: Settings, progress: Progre
 
     run(settings=settings, dictionary=arguments.dictionary, model=arguments.model, evaluation=arguments.evaluation, matrix=arguments.out,
         out=arguments.out, progress=progress)
+
+
+def effects(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.effects import measure as run
+
+    run(settings=settings, name=arguments.name, models=arguments.models, dictionaries=arguments.dictionaries, evaluation=arguments.evaluation,
+        out=arguments.out, progress=progress)
+
+
+def relations(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.relations import make as run
+
+    run(settings=settings, names=arguments.names, sizes=arguments.sizes, dictionaries=arguments.dictionaries, out=arguments.out, progress=progress)
+
+
+def texts(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.texts import make as run
+
+    run(settings=settings, names=arguments.names, texts=arguments.texts, models=arguments.models, dictionaries=arguments.dictionaries,
+        corpus=arguments.corpus, out=arguments.out, progress=progress)

@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from replication import artifacts
-from replication.config import Settings
+from replication.config import Settings, model_of
 from replication.corpus.shards import read_counts
-from replication.features import NEURONS
 from replication.features.correlation import Moments, correlations
-from replication.features.logit_weights import Readout, written
+from replication.features.directions import directions
+from replication.features.logit_weights import Readout
 from replication.features.matrix import EvaluationMatrix
 from replication.model.store import load as load_model
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.sae import load as load_dictionary
 
 NONE = -1
 
@@ -77,14 +76,12 @@ def match(
     moments: dict[str, Moments] = {}
     paths: dict[str, tuple[Readout, Tensor]] = {}
     for name in dict.fromkeys(name for pair in pairs for name in pair):
-        model, _, short = name.partition("/")
         artifacts.check(out / name, artifacts.MATRIX)
         matrices[name] = EvaluationMatrix(out / name / artifacts.MATRIX)
         moments[name] = Moments.of(matrices[name])
-        transformer = load_model(models / model)
-        directions = (transformer.block.mlp.W_out if short == NEURONS
-                      else written(transformer, settings.activations.site, load_dictionary(dictionaries / name).W_dec))
-        paths[name] = Readout.of(transformer, counts, rare_token=settings.features.rare_token), directions
+        transformer = load_model(models / model_of(name))
+        paths[name] = (Readout.of(transformer, counts, rare_token=settings.features.rare_token),
+                       directions(name, transformer, settings.activations.site, dictionaries))
     tables = []
     for done, (left, right) in enumerate(pairs, start=1):
         table = best(matrices[left], matrices[right], (moments[left], moments[right]))

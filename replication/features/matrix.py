@@ -35,6 +35,12 @@ def to_half(x: NDArray[np.float32]) -> NDArray[np.float16]:
     return rounded
 
 
+def entries(shard: Shard, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The entries at some places; scipy gives an array, but for no places an empty sparse one."""
+    found = shard[rows, columns]
+    return found if isinstance(found, np.ndarray) else found.toarray()
+
+
 class MatrixWriter:
     """Writes shard after shard, so that the matrix is never in memory whole; the file appears when the block ends well."""
 

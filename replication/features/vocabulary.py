@@ -6,13 +6,14 @@ A token is text where its bytes are text; a byte that is no whole character stan
 import json
 from dataclasses import dataclass
 from pathlib import Path
-
-from jaxtyping import Int
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from replication import artifacts
-from replication.corpus.shards import read_counts
 from replication.corpus.tokenizer import load
+
+if TYPE_CHECKING:  # texts of tokens are wanted where nobody waits for torch
+    from jaxtyping import Int
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Vocabulary:
     """The text of each token, and its count in the training text."""
 
     strings: list[str]
-    counts: Int[Tensor, " d_vocab"]
+    counts: "Int[Tensor, ' d_vocab']"
 
     @staticmethod
     def read(corpus: Path) -> "Vocabulary":
         """From a corpus's folder. Raises ArtifactError when a file is missing or changed."""
+        from replication.corpus.shards import read_counts
+
         artifacts.check(corpus, artifacts.TOKENIZER, name=artifacts.TOKENIZER_META)
         artifacts.check(corpus, artifacts.UNIGRAMS, name=artifacts.TOKENS_META)
         return Vocabulary(token_strings(corpus / artifacts.TOKENIZER), read_counts(corpus / artifacts.UNIGRAMS))

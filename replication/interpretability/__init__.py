@@ -5,7 +5,7 @@ them, and is scored on others. Source: paper, "Global analysis" and its appendic
 """
 
 from replication.config import Config, model_of
-from replication.features import NEURONS, replicates
+from replication.features import NEURONS, replicates, shuffled
 
 OFFLINE, LLM = "offline", "llm"
 
@@ -16,7 +16,5 @@ def scored(config: Config) -> list[str]:
     """
     if config.interpretability.tables:
         return list(config.interpretability.tables)
-    model, _, short = config.studies.main.partition("/")
-    copies = [f"{name}/{short}" for name, of in config.models.items() if of.shuffle_of == model]
-    return [*replicates(config.studies.main, config.dictionaries), f"{model_of(config.studies.main)}/{NEURONS}",
-            *(name for copy in copies for name in replicates(copy, config.dictionaries))]
+    main = config.studies.main
+    return [*replicates(main, config.dictionaries), f"{model_of(main)}/{NEURONS}", *shuffled(main, config)]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from replication import artifacts
 from replication.config import Settings, model_of
-from replication.features import NEURONS
+from replication.features.directions import directions
 from replication.features.examples import NO_TOKEN
-from replication.features.logit_weights import Readout, written
+from replication.features.logit_weights import Readout
 from replication.features.matrix import EvaluationMatrix
 from replication.features.tokens import read as read_tokens
 from replication.features.vocabulary import Vocabulary
@@ -27,7 +27,6 @@ from replication.model.store import load as load_model
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.randomness import Seed, generator
-from replication.sae import load as load_dictionary
 
 OF_LOWER = 5  # ultralow features drawn: the number of others over this
 COLUMNS = ["feature", "part", "single_token", "density", "max"]
@@ -107,7 +106,4 @@ def _logits(settings: Settings, name: str, models: Path, dictionaries: Path, cor
     assert settings.features and settings.activations
     model = load_model(models / model_of(name))
     readout = Readout.of(model, Vocabulary.read(corpus).counts, rare_token=settings.features.rare_token)
-    neurons = name.partition("/")[2] == NEURONS
-    directions = (model.block.mlp.W_out if neurons
-                  else written(model, settings.activations.site, load_dictionary(dictionaries / name).W_dec))
-    return logit_test.draw(readout, directions[drawn], drawn, seed=settings.seed)
+    return logit_test.draw(readout, directions(name, model, settings.activations.site, dictionaries)[drawn], drawn, seed=settings.seed)

@@ -39,6 +39,7 @@ SHARED: Mapping[str, Callable[[Layout], tuple[Path, ...]]] = {
     "matches": lambda layout: (layout.evaluation() / artifacts.MATCHES,),
     "tokens": lambda layout: (layout.evaluation() / artifacts.EVALUATION_TOKENS,),
     "contexts": lambda layout: (layout.evaluation() / artifacts.PROXIES, layout.evaluation() / artifacts.CONTEXTS),
+    "texts": lambda layout: (layout.evaluation() / artifacts.TEXTS, layout.evaluation() / artifacts.TEXT_TOKENS),
     "vocabulary": lambda layout: (layout.corpus() / artifacts.TOKENIZER, layout.corpus() / artifacts.UNIGRAMS),
 }
 
@@ -216,6 +217,7 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("universality", "replication.studies.detailed.universality", main_alone_and_twin, ("matrix", "weights", "model"),
           shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True),
     Study("setup_table", "replication.studies.setup.setup_table", every, ("features", "losses")),
+    Study("text_view", "replication.studies.setup.text_view", main_alone, (), shared=("texts", "vocabulary")),
     Study("one_neuron_toy", "replication.studies.setup.one_neuron_toy", none, ()),
     Study("rubric_scores", "replication.studies.overall.rubric_scores", main_and_shuffled, ("features", "examples"),
           also=((neurons_of_the_main_model, ("features", "examples")),), written=("paper", "ratings", "{run}", "*.csv")),

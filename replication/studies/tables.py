@@ -122,6 +122,15 @@ class Reader:
         """Which features follow which context: dictionary, context, feature, rank, correlation_chosen, correlation."""
         return artifacts.read_table(self._checked(self.layout.evaluation(), artifacts.CONTEXTS, artifacts.CONTEXTS_META))
 
+    def text_tokens(self) -> pd.DataFrame:
+        """The fixed texts: text, title, pos, token."""
+        return artifacts.read_table(self._checked(self.layout.evaluation(), artifacts.TEXT_TOKENS, artifacts.TEXTS_META))
+
+    def texts(self, name: str) -> pd.DataFrame:
+        """What is on on the tokens of the fixed texts, of one dictionary or of neurons: text, pos, feature, activation, effect."""
+        table = artifacts.read_table(self._checked(self.layout.evaluation(), artifacts.TEXTS, artifacts.TEXTS_META))
+        return table[table["dictionary"] == name].drop(columns="dictionary").reset_index(drop=True)
+
     def vocabulary(self) -> "Vocabulary":
         """The text of every token, and its count in the training text."""
         from replication.features.vocabulary import Vocabulary

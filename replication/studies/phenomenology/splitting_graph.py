@@ -23,15 +23,14 @@ from scipy import sparse
 from replication.artifacts import Layout
 from replication.config import Settings, model_of
 from replication.features.logit_weights import Readout, written
+from replication.features.masked_cosine import FEWEST, Matches, Pair, masked_cosine
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.intervals import arm_of, estimate
-from replication.studies.phenomenology.masked_cosine import Matches, Pair, masked_cosine
 from replication.studies.replicates import sibling
 from replication.studies.tables import Number, Reader, number, write
 from replication.studies.token_sums import Numbers, Sums, Values, ratio, sums
 
-FEWEST = 20  # firing tokens on each half
 FAMILIES, CHILDREN, GRANDCHILDREN = 3, 4, 2  # shown: coarse features, finer ones of each, still finer ones of each of those
 FEW_TOKENS, TELLING = 8, 0.6  # a name tells something where so many tokens hold this share of the activation
 TOKENS, LOGITS = 4, 3  # that name a feature

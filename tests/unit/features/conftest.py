@@ -94,7 +94,7 @@ def world(tmp_path) -> World:
 
 def run_all(world: World) -> None:
     """The whole stage."""
-    from replication.features import evaluate, matches, neurons, tokens
+    from replication.features import effects, evaluate, matches, neurons, relations, texts, tokens
 
     layout, settings = world.layout, world.settings
     tokens.make(settings=settings, corpus=layout.corpus(), out=layout.evaluation())
@@ -107,6 +107,14 @@ def run_all(world: World) -> None:
     pairs = [("A/1", "B/1"), ("A/1", "A/neurons"), ("A/neurons", "B/neurons")]
     matches.match(settings=settings, pairs=pairs, models=layout.root / "model", dictionaries=layout.root / "sae", corpus=layout.corpus(),
                   out=layout.evaluation())
+    weights = {"models": layout.root / "model", "dictionaries": layout.root / "sae"}
+    for name in ("A/1", "A/neurons"):
+        effects.measure(settings=settings, name=name, **weights, evaluation=layout.evaluation(), out=layout.features(name))
+    relations.make(settings=settings, names=["A/1", "B/1"], sizes=["A/1", "B/1"], dictionaries=layout.root / "sae", out=layout.evaluation())
+    written = layout.root / "written"
+    for name, content in (("texts.csv", 'id,title\nmat,"A mat, a cat"\nshort,Short\n'), ("mat.txt", "the cat sat on the mat. " * 4), ("short.txt", "the\n")):
+        artifacts.write_text(written / name, content)
+    texts.make(settings=settings, names=["A/1", "A/neurons", "B/1"], texts=written, **weights, corpus=layout.corpus(), out=layout.evaluation())
 
 
 @pytest.fixture(scope="session")

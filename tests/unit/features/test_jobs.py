@@ -115,7 +115,10 @@ def test_two_runs_are_equal_bit_for_bit(measured, world, stage):
     for name in ("A/1", "B/1", "A/neurons"):
         for file in (*TABLES, artifacts.MATRIX, artifacts.EVALUATION):
             assert filecmp.cmp(world.layout.features(name) / file, measured.layout.features(name) / file, shallow=False), (name, file)
-    assert filecmp.cmp(world.layout.evaluation() / artifacts.MATCHES, measured.layout.evaluation() / artifacts.MATCHES, shallow=False)
+    for name in ("A/1", "A/neurons"):
+        assert filecmp.cmp(world.layout.features(name) / artifacts.EFFECTS, measured.layout.features(name) / artifacts.EFFECTS, shallow=False)
+    for file in (artifacts.MATCHES, artifacts.RELATIONS, artifacts.TEXTS, artifacts.TEXT_TOKENS):
+        assert filecmp.cmp(world.layout.evaluation() / file, measured.layout.evaluation() / file, shallow=False), file
     assert not [sentence for _, sentence in artifacts.verify(world.layout.root) if sentence]
 
 

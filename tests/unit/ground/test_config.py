@@ -47,6 +47,8 @@ def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
     ({"models": {"A": {"shuffle_of": "Z"}}}, "models lists no trained model"),
     ({"models": {"A": {}, "random": {"shuffle_of": "a"}}}, "models.random.shuffle_of is 'a', not a trained model; "),
     ({"models": {"A": {}, "B": {"n_ctx": 32}}}, "models differ in n_ctx"),
+    ({"models": {"A": {}, "texts": {}}}, "models.texts: the feature browser needs this name for itself"),
+    ({"browser": {"tables": ["A/9"]}}, "browser.tables names 'A/9', which is no dictionary of the run and no model's neurons"),
     ({"model__n_heads": 5}, "models.A.n_heads is 5, but must divide d_model, 32"),
     ({"model__act_fn": "rellu"}, "models.A.act_fn is 'rellu'; did you mean 'relu'?"),
     ({"activations__site": "mlp_acts"}, "activations.site is 'mlp_acts', which does not exist; did you mean 'mlp_act'?"),

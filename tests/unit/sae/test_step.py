@@ -42,7 +42,8 @@ def test_gradients_equal_autograd_at_every_density(how, batch, d_in, d_sae, bias
     exact = Dictionary(**{name: tensor.double() for name, tensor in dictionary.tensors().items()})
     mse, l1_norm, l0, expected = by_autograd(exact, x.double(), 0.3)
     found = Gradients(how)(dictionary, x, 0.3)
-    torch.testing.assert_close(found.mse.double(), mse.detach(), rtol=1e-5, atol=1e-6)
+    # activations near 100 that cancel to an error near 1 leave it two digits fewer in float32
+    torch.testing.assert_close(found.mse.double(), mse.detach(), rtol=1e-5, atol=1e-6 * max(1.0, abs(bias)))
     torch.testing.assert_close(found.l1.double(), l1_norm.detach(), rtol=1e-5, atol=1e-6)
     assert float(found.l0) == pytest.approx(float(l0))
     for name in PARAMETERS:

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
+from replication.features import ablation as module
 from replication.features.logit_weights import written
 from replication.model.transformer import Architecture, Transformer
-from replication.studies import ablated as module
 from replication.studies.ablated import ablated
 
 N_CTX = 6
@@ -34,8 +34,8 @@ def by_passes(model, tokens, direction, token, activation):
 
 @pytest.mark.parametrize(("tokens_at_once", "logits_at_once"), [(10**6, 10**6), (N_CTX, 40)])
 def test_effects_are_those_of_whole_passes(model, monkeypatch, tokens_at_once, logits_at_once):
-    monkeypatch.setattr(module, "TOKENS_AT_ONCE", tokens_at_once)
-    monkeypatch.setattr(module, "LOGITS_AT_ONCE", logits_at_once)
+    monkeypatch.setattr(module, "FORWARD_TOKENS", {"cpu": tokens_at_once})
+    monkeypatch.setattr(module, "BLOCK", {"cpu": logits_at_once})
     rng = np.random.default_rng(0)
     tokens = rng.integers(20, size=(7, N_CTX)).astype(np.int32)
     directions = written(model, "mlp_act", torch.randn(3, 12, generator=torch.Generator().manual_seed(0)))

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from replication.features import masked_cosine as module
+from replication.features.masked_cosine import Pair, masked_cosine
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
-from replication.studies.phenomenology import masked_cosine as module
-from replication.studies.phenomenology.masked_cosine import Pair, masked_cosine
 
 CONTEXTS, N_CTX = 8, 5
 
