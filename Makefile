@@ -35,6 +35,7 @@ lint: $(READY)
 # Times a training step beside SAELens and dictionary_learning: see bench/README.md. QUICK=1 for two minutes, ROUNDS=5 for so many rounds.
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_OPTIONS)
+	$(BENCH)/bin/python -m bench.browser
 
 # Fills the blocks of README.md that are made: what the last laptop run found, the last bench, the graph of rules, the departures.
 readme: $(READY)

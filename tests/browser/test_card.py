@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from tests.browser.conftest import eventually
 from tests.browser.expected import number, token_at, visible
+from tests.browser.visits import eventually, mostly_slow
 
 LEAST = 0.05  # share of the largest effect from which it is underlined
 ROWS = """(card) => [...card.querySelectorAll("[data-example]")].map((row) => [...row.querySelectorAll("[data-place]")].map((cell) => {
@@ -41,7 +41,7 @@ def agrees(row, example, shared, maximum: float, largest: float, tokens=None, st
             assert not cell["line"]
 
 
-@pytest.mark.parametrize("colours", ["light", pytest.param("dark", marks=pytest.mark.browser_slow)])
+@pytest.mark.parametrize("colours", mostly_slow(["light", "dark"]))
 def test_windows_show_tokens_activations_and_effects(visit, made, colours):
     cards, columns = made.cards["A/1"], made.tables["A/1"].columns
     there = visit("#/A/1/3", color_scheme=colours)
@@ -57,18 +57,20 @@ def test_windows_show_tokens_activations_and_effects(visit, made, colours):
             assert {place for place, _ in example.effects} <= {place + 1 for place, _ in example.fired}
 
 
+@pytest.mark.browser_slow
 def test_groups_have_their_names_and_sizes(visit):
     there = visit("#/A/1/3")
     groups = there.card("A/1/3").evaluate("(card) => [...card.querySelectorAll('.card-group')].map((one) => [one.querySelector('h3, h4').firstChild.textContent, one.querySelectorAll('[data-example]').length])")
     assert groups == [["Top activations", 20], *([f"Interval {k}", 5] for k in range(1, 12)), ["Bottom activations", 20]]
 
 
-def test_a_window_widens_to_the_text_around_it(visit, made):
+@pytest.mark.parametrize("some", mostly_slow([[0], [30, 70]]))
+def test_a_window_widens_to_the_text_around_it(visit, made, some):
     card = made.cards["A/1"][45]
     there = visit("#/A/1/45")
     place = there.card("A/1/45")
     maximum, largest = float(made.tables["A/1"].columns.max[45]), max(abs(effect) for example in card.examples for _, effect in example.effects)
-    for k in (0, 30, 70):
+    for k in some:
         example = card.examples[k]
         place.locator(f"[data-example='{k}'] .card-widen").click()
         start, end = max(0, example.pos - 32), min(made.shared.contexts.shape[1], example.pos + 33)
@@ -78,6 +80,7 @@ def test_a_window_widens_to_the_text_around_it(visit, made):
         agrees(place.evaluate(ROWS)[k], example, made.shared, maximum, largest)
 
 
+@pytest.mark.browser_slow
 def test_an_example_without_a_context_cannot_be_widened(visit):
     there = visit("#/A/1/3")
     assert there.card("A/1/3").locator("[data-example]").count() == 95
@@ -101,6 +104,7 @@ def test_pointing_at_a_token_tells_its_values(visit, made):
             assert number(said.split("Ablation: ")[1]) == pytest.approx(effects[place], rel=0.01)
 
 
+@pytest.mark.browser_slow
 def test_tokens_are_reached_by_keys_and_told(visit, made):
     there = visit("#/A/1/45")
     there.card("A/1/45").locator("[data-example='0'] [data-place='0']").click()
@@ -130,6 +134,7 @@ def test_histograms_have_every_bin(visit, made):
         assert np.array(heights) / max(heights) == pytest.approx(np.array(counts) / max(counts), abs=0.03)
 
 
+@pytest.mark.browser_slow
 def test_logit_weights_relations_and_scores_are_those_of_the_card(visit, made):
     card = made.cards["A/1"][45]
     there = visit("#/A/1/45")
@@ -148,6 +153,7 @@ def test_logit_weights_relations_and_scores_are_those_of_the_card(visit, made):
     assert re.search(r"Spearman\s+0\.7\b", said) and re.search(r"Pearson\s+0\.8\b", said) and re.search(r"−0\.02\b", said) and "reply was late" in said
 
 
+@pytest.mark.browser_slow
 def test_predictions_stand_beside_what_was_true(visit, made):
     windows = dict(made.tables["A/1"].predictions)[45]
     there = visit("#/A/1/45")
@@ -157,14 +163,15 @@ def test_predictions_stand_beside_what_was_true(visit, made):
     assert shown == [[list(pair) for pair in zip(window.levels, window.predicted["ngram"], strict=True)] for window in windows]
 
 
-@pytest.mark.parametrize("name, said, unsaid", [("A/1/6", ["dead", "never fires"], ["Activations and", "Top activations"]), ("A/1/5", ["ultralow", "no intervals"], ["Interval 1"]), ("A/neurons/3", ["Maximum", "single-token"], ["Bias"]),
-                                                ("A/1/0", ["Arabic script 0.61", "single-token", "Bias", "DNA"], ["dead"]), ("A/0/1", ["Best match in A/1"], ["single-token"])])
+@pytest.mark.parametrize("name, said, unsaid", mostly_slow([("A/1/6", ["dead", "never fires"], ["Activations and", "Top activations"]), ("A/1/5", ["ultralow", "no intervals"], ["Interval 1"]), ("A/neurons/3", ["Maximum", "single-token"], ["Bias"]),
+                                                ("A/1/0", ["Arabic script 0.61", "single-token", "Bias", "DNA"], ["dead"]), ("A/0/1", ["Best match in A/1"], ["single-token"])]))
 def test_each_kind_of_card_says_what_it_is(visit, name, said, unsaid):
     there = visit(f"#/{name}?parts=duo")
     text = there.card(name).inner_text()
     assert all(one in text for one in said) and not any(one in text for one in unsaid)
 
 
+@pytest.mark.browser_slow
 def test_the_last_of_many_calls_is_the_card_that_stays(visit):
     there = visit("#/A/1/0")
     there.page.evaluate("() => { for (const feature of [9, 200, 17, 255, 120]) location.hash = `#/A/1/${feature}`; }")
@@ -174,38 +181,12 @@ def test_the_last_of_many_calls_is_the_card_that_stays(visit):
     assert there.page.locator("#card .card").count() == 1
 
 
-WALK = """async ([features, titles]) => {
-    const seen = new Map();
-    const settled = async (wanted) => {
-        for (let k = 0; k < 400; k++) {
-            const heading = document.querySelector("#card .card h1, main .text h1")?.textContent.trim() ?? "";
-            if (heading.split(" ")[0] === wanted || heading === wanted) return wanted;
-            await new Promise((done) => setTimeout(done, 10));
-        }
-        return "nothing";
-    };
-    for (const feature of features) {
-        location.hash = `#/A/1/${feature}`;
-        await settled(`A/1/${feature}`);
-        const links = [...document.querySelectorAll("#card a[href]")].map((link) => [link.getAttribute("href"), (link.getAttribute("aria-label") ?? link.textContent).trim()]).filter(([href]) => !seen.has(href));
-        for (const [href, text] of links) {
-            location.hash = href;
-            const path = href.replace(/^#\\/|\\?.*$/g, "");
-            const wanted = titles[path] ?? path;
-            seen.set(href, [text, await settled(wanted) === wanted, document.querySelectorAll("[role=alert]").length]);
-        }
-    }
-    return [...seen].map(([href, about]) => [href, ...about]);
-}"""
-
-
-@pytest.mark.parametrize("some", [2, pytest.param(50, marks=pytest.mark.browser_slow)])
+@pytest.mark.parametrize("some", mostly_slow([1, 50]))
 def test_every_link_of_a_card_leads_to_what_it_names(visit, made, some):
     there = visit("#/A/1/0")
     there.card("A/1/0")
     features = np.random.default_rng(some).choice(256, some, replace=False).tolist()
-    walked = {href: rest for href, *rest in there.page.evaluate(WALK, [features, {f"text/{text.id}": text.title for text in made.shared.texts}])}
-    assert [href for href, (text, arrived, alerts) in walked.items() if not (text and arrived and alerts == 0)] == []
+    walked = there.walk([f"A/1/{feature}" for feature in features])
     wanted = {f"{one.table}/{one.feature}" for feature in features for one in made.cards["A/1"][feature].relations}
     assert wanted <= {href.removeprefix("#/").split("?")[0] for href in walked}
 

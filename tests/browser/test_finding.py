@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.browser.conftest import MANY, eventually
 from tests.browser.expected import fires_on, kept, number, ordered, plain, regex, text_hits
+from tests.browser.visits import MANY, eventually, mostly_slow
 
 TALL = {"viewport": {"width": 1280, "height": 9000}}  # every row of the list is in sight
 HITS = "[...document.querySelectorAll('#list .list-row')].map((row) => [Number(row.querySelector('a').textContent), row.lastElementChild.textContent])"
@@ -26,10 +26,10 @@ def said(there) -> str:
     return there.page.locator(".find-said").inner_text()
 
 
-@pytest.mark.parametrize("query, link, matches", [
+@pytest.mark.parametrize("query, link, matches", mostly_slow([
     (" planted", "", plain(" planted")), ("gattaca", "", plain("gattaca")), ("GATTACA", "&case=", plain("GATTACA", case=True)), ("gattaca", "&case=", plain("gattaca", case=True)), ("w1", "", plain("w1")),
     (" w12 w", "", plain(" w12 w")), ("</script><!--", "", plain("</script><!--")), ("\u202eevil", "", plain("\u202eevil")), ("כ", "", plain("כ")), ("nowhere", "", plain("nowhere")), ("\n", "", plain("\n")),
-    (r"plan\w+d", "&regex=", regex(r"plan\w+d")), (r"w\d{3} w(1|2)\d\b", "&regex=", regex(r"w\d{3} w(1|2)\d\b")), ("[A-Z]{4}", "&regex=&case=", regex("[A-Z]{4}", case=True)), (r"\\frac\{", "&regex=", regex(r"\\frac\{"))])
+    (r"plan\w+d", "&regex=", regex(r"plan\w+d")), (r"w\d{3} w(1|2)\d\b", "&regex=", regex(r"w\d{3} w(1|2)\d\b")), ("[A-Z]{4}", "&regex=&case=", regex("[A-Z]{4}", case=True)), (r"\\frac\{", "&regex=", regex(r"\\frac\{"))], 0))
 def test_text_is_found_in_the_windows_that_hold_it(visit, made, query, link, matches):
     wanted = text_hits(made.cards["A/1"], made.shared, matches)
     there = visit(f"#/A/1?order=hits&parts=duo&q={quote(query)}{link}", **TALL)
@@ -55,7 +55,7 @@ def test_the_planted_token_is_found_by_every_kind_of_search(visit, made):
     eventually(there.rows, [card.feature for card in made.cards["A/1"] if any("GATTACA" in one.text for one in card.explanations)])
 
 
-@pytest.mark.parametrize("token", [" planted", "<script>window.attacked=1</script>", "\x00", " w500", "ACGT"])
+@pytest.mark.parametrize("token", mostly_slow([" planted", "<script>window.attacked=1</script>", "\x00", " w500", "ACGT"], 0))
 def test_features_of_a_token(visit, made, token):
     place = made.shared.vocabulary.index(token)
     there = visit(f"#/A/1?mode=token&case=&parts=duo&q={quote(token)}", **TALL)
@@ -67,7 +67,7 @@ def test_features_of_a_token(visit, made, token):
         assert found(there) == pytest.approx(weights, rel=0.05)
 
 
-@pytest.mark.parametrize("query, mode", [("(", "text"), ("[", "token"), ("a{2,1}", "explanation"), ("*", "text")])
+@pytest.mark.parametrize("query, mode", mostly_slow([("(", "text"), ("[", "token"), ("a{2,1}", "explanation"), ("*", "text")], 0))
 def test_what_is_no_regular_expression_is_told(visit, query, mode):
     there = visit(f"#/A/1?regex=&mode={mode}&q={quote(query)}")
     eventually(lambda: said(there).startswith("This is not a regular expression: "), True)
@@ -76,6 +76,7 @@ def test_what_is_no_regular_expression_is_told(visit, query, mode):
     eventually(lambda: "not a regular" in said(there), False)
 
 
+@pytest.mark.browser_slow
 def test_an_expression_that_takes_for_ever_is_stopped_and_the_page_stays_quick(visit):
     there = visit("#/A/1/45?regex=&q=" + quote(r"((.|\s)+)+\u0001"))
     there.card("A/1/45")
@@ -87,7 +88,7 @@ def test_an_expression_that_takes_for_ever_is_stopped_and_the_page_stays_quick(v
     eventually(lambda: "takes too long" in said(there), True, 10)
 
 
-@pytest.mark.parametrize("order, column", [("max", "max"), ("density", "density"), ("score", "spearman"), ("logit_score", "logit_score"), ("universality", "universality")])
+@pytest.mark.parametrize("order, column", mostly_slow([("max", "max"), ("density", "density"), ("score", "spearman"), ("logit_score", "logit_score"), ("universality", "universality")]))
 def test_orders_are_those_of_the_columns(visit, made, order, column):
     columns = made.tables["A/1"].columns
     there = visit(f"#/A/1?parts=duo&order={order}", **TALL)
@@ -97,6 +98,7 @@ def test_orders_are_those_of_the_columns(visit, made, order, column):
     assert there.listed() == kept(columns).sum()
 
 
+@pytest.mark.browser_slow
 def test_random_orders_are_shuffles_that_a_seed_fixes(visit, made):
     everyone = sorted(np.flatnonzero(kept(made.tables["A/1"].columns)).tolist())
     orders = {}
@@ -110,12 +112,12 @@ def test_random_orders_are_shuffles_that_a_seed_fixes(visit, made):
     assert everyone not in orders.values()
 
 
-@pytest.mark.parametrize("link, keeps", [
+@pytest.mark.parametrize("link, keeps", mostly_slow([
     ("parts=d", lambda c: c.part == 0), ("parts=u", lambda c: c.part == 1), ("single=yes", lambda c: c.single_token == 1), ("single=no&parts=duo", lambda c: c.single_token == 0),
     ("density=0.001%3A", lambda c: c.density >= 0.001), ("density=%3A0.0005&parts=duo", lambda c: c.density <= 0.0005), ("score=0.3%3A0.8", lambda c: (c.spearman >= 0.3) & (c.spearman <= 0.8)),
     ("cluster=7", lambda c: c.cluster == 7), ("panel=map&select=-1,-1,0.5,1", lambda c: (c.x >= -1) & (c.x <= 0.5) & (c.y >= -1) & (c.y <= 1)),
     ("panel=density&select=-3.5,-0.4,-2.5,0", lambda c: (c.density >= 10 ** -3.5) & (c.density <= 10 ** -2.5) & (c.bias >= -0.4) & (c.bias <= 0)),
-    ("single=yes&density=0.001%3A0.01&q=w1&order=index", lambda c: (c.single_token == 1) & (c.density >= 0.001) & (c.density <= 0.01))])
+    ("single=yes&density=0.001%3A0.01&q=w1&order=index", lambda c: (c.single_token == 1) & (c.density >= 0.001) & (c.density <= 0.01))], 0))
 def test_filters_keep_the_right_features(visit, made, link, keeps):
     columns = made.tables["A/1"].columns
     parts = "d" if "parts=d&" in link + "&" else "u" if "parts=u" in link else "duo" if "parts=duo" in link else "uo"
@@ -129,6 +131,7 @@ def test_filters_keep_the_right_features(visit, made, link, keeps):
     assert there.page.locator(".find-count").inner_text() == f"{len(wanted)} of 256"
 
 
+@pytest.mark.browser_slow
 def test_controls_write_what_links_hold(visit, made):
     there = visit("#/A/1", **TALL)
     page = there.page
@@ -148,6 +151,7 @@ def test_controls_write_what_links_hold(visit, made):
     eventually(lambda: there.hash, "#/A/1?order=density&direction=up")
 
 
+@pytest.mark.browser_slow
 def test_a_region_of_a_scatter_lists_the_features_in_it(visit, made):
     columns = made.tables["A/1"].columns
     there = visit("#/A/1?panel=map", viewport={"width": 1280, "height": 2400})
@@ -167,6 +171,7 @@ def test_a_region_of_a_scatter_lists_the_features_in_it(visit, made):
     eventually(there.listed, int(kept(columns).sum()))
 
 
+@pytest.mark.browser_slow
 def test_the_listed_features_are_saved_as_a_table(visit, made):
     columns = made.tables["A/1"].columns
     there = visit("#/A/1?order=max&single=yes")
@@ -181,6 +186,7 @@ def test_the_listed_features_are_saved_as_a_table(visit, made):
         assert json.loads(row["fires_1"]) == made.shared.vocabulary[columns.fires[feature, 0]]
 
 
+@pytest.mark.browser_slow
 def test_keys_walk_through_the_list(visit, made):
     columns = made.tables["A/1"].columns
     order = ordered(columns.max, kept(columns))
@@ -217,6 +223,7 @@ def test_quick_keys_are_all_counted(visit, made):
     there.card(f"A/1/{order[3]}")
 
 
+@pytest.mark.browser_slow
 def test_enter_opens_a_row_and_tab_reaches_it(visit, made):
     there = visit("#/A/1?order=density")
     there.page.locator("#list .list-row").first.wait_for()
@@ -232,6 +239,7 @@ def test_enter_opens_a_row_and_tab_reaches_it(visit, made):
     assert there.page.locator("#list [aria-current=true]").inner_text() == str(first)
 
 
+@pytest.mark.browser_slow
 def test_back_and_forward_restore_what_was_there(visit):
     there = visit("#/A/1?order=density")
     first = there.page.locator("#list .list-row").first
@@ -268,6 +276,7 @@ def test_back_and_forward_restore_what_was_there(visit):
     assert len({json.dumps(one) for one in states}) == 3
 
 
+@pytest.mark.browser_slow
 def test_a_query_does_not_fill_the_history(visit):
     there = visit("#/A/1")
     there.page.locator("#list .list-row").first.wait_for()
@@ -304,6 +313,7 @@ def test_the_text_view_and_cards_lead_to_each_other(visit, made):
     eventually(lambda: there.page.locator("main h1").inner_text(), "DNA")
 
 
+@pytest.mark.browser_slow
 def test_the_run_index_sorts_and_links(visit):
     there = visit("#/")
     names = "[...document.querySelectorAll('.run-table tbody th')].map((cell) => cell.firstChild.textContent)"

@@ -1,11 +1,11 @@
 """Opening the page from disk and from a static host: deep links, a hostile corpus, the policy, files that are missing."""
 
-import json
 import re
+from urllib.parse import quote
 
 import pytest
 
-from tests.browser.conftest import eventually, opened
+from tests.browser.visits import eventually, mostly_slow, opened
 
 PAGES = {"run": "#/", "table": "#/A/1", "card": "#/A/1/0", "neuron": "#/A/neurons/3", "dead": "#/A/1/6?parts=duo", "text": "#/text/arabic?table=A/1&token=12", "map": "#/A/1?panel=map",
          "search": "#/A/1/3?q=planted", "tokens": "#/A/1/0?q=&mode=token&regex=", "nothing": "#/A/7"}
@@ -25,7 +25,7 @@ def texts_of(page) -> str:
     return page.evaluate("""[document.title, document.body.textContent, ...[...document.querySelectorAll("*")].flatMap((one) => [...one.attributes].map(({ value }) => value))].join("\\n")""")
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("kind", mostly_slow(PAGES, 3))
 def test_opens_from_disk_without_a_network(visit, kind):
     there = visit(PAGES[kind])
     ready(there, kind)
@@ -58,8 +58,8 @@ def test_text_of_the_corpus_stays_text(visit):
     assert "<i>and</i> after \\u202e it" in said and "reply was late" in said
 
 
-@pytest.mark.parametrize("hash", ["#/A/1/<img src=x onerror=window.attacked=1>", "#/<script>window.attacked=1</script>", "#javascript:window.attacked=1", "#/A/1/../../../etc/passwd", "#/../A/1", "#/A%2F1/3",
-                                  "#/text/../A/1/index", "#/text/__proto__", "#/A/1/%00", "#/%E0%A4%A", "#/A/1/5?select=NaN,1,2,3&order=<b>&density=1e999:&scroll=999999999&cluster=99", "#/A/1?q=%00%ff&regex="])
+@pytest.mark.parametrize("hash", mostly_slow(["#/A/1/<img src=x onerror=window.attacked=1>", "#/<script>window.attacked=1</script>", "#javascript:window.attacked=1", "#/A/1/../../../etc/passwd", "#/../A/1", "#/A%2F1/3",
+                                  "#/text/../A/1/index", "#/text/__proto__", "#/A/1/%00", "#/%E0%A4%A", "#/A/1/5?select=NaN,1,2,3&order=<b>&density=1e999:&scroll=999999999&cluster=99", "#/A/1?q=%00%ff&regex="]))
 def test_hostile_links_ask_for_nothing_but_the_sites_own_files(visit, hash):
     there = visit("#/")
     ready(there, "run")
@@ -71,10 +71,8 @@ def test_hostile_links_ask_for_nothing_but_the_sites_own_files(visit, hash):
     there.card("A/1/5")
 
 
-@pytest.mark.parametrize("query", ["<img src=x onerror=window.attacked=1>", "</script><!--", "\u202eevil", "${window.attacked=1}", "\\", "\x00", "<script>window.attacked=1</script>", "&lt;b&gt;", "é\u0301😀"])
+@pytest.mark.parametrize("query", mostly_slow(["<img src=x onerror=window.attacked=1>", "</script><!--", "\u202eevil", "${window.attacked=1}", "\\", "\x00", "<script>window.attacked=1</script>", "&lt;b&gt;", "é\u0301😀"], 0))
 def test_hostile_queries_are_queries(visit, query):
-    from urllib.parse import quote
-
     there = visit(f"#/A/1?q={quote(query)}")
     there.page.locator("#list .list-table").wait_for()
     there.page.wait_for_timeout(150)
@@ -110,8 +108,8 @@ def test_the_policy_really_blocks(chrome, made, served):
     there.page.context.close()
 
 
-@pytest.mark.parametrize("hash", ["#/A/1/7?order=max&panel=map", "#/A/1/3?q=planted&scroll=0", "#/A/1?order=density&direction=up&parts=duo&scroll=40", "#/A/1/20?q=gattaca&mode=explanation", "#/A/0/5?order=random&seed=77",
-                                  "#/A/1/9?q=%5Cd%3A&regex=&single=no", "#/A/1/0?density=0.001%3A&panel=density&select=-3,-0.5,-2,0", "#/text/dna?table=A/0&token=7&by=effect", "#/A/neurons/3?order=universality"])
+@pytest.mark.parametrize("hash", mostly_slow(["#/A/1/7?order=max&panel=map", "#/A/1/3?q=planted&scroll=0", "#/A/1?order=density&direction=up&parts=duo&scroll=40", "#/A/1/20?q=gattaca&mode=explanation", "#/A/0/5?order=random&seed=77",
+                                  "#/A/1/9?q=%5Cd%3A&regex=&single=no", "#/A/1/0?density=0.001%3A&panel=density&select=-3,-0.5,-2,0", "#/text/dna?table=A/0&token=7&by=effect", "#/A/neurons/3?order=universality"], 0))
 def test_a_deep_link_opened_cold_shows_what_it_was_copied_from(visit, hash):
     """Reached from elsewhere on the page, and opened anew: the same rows, card, controls and link."""
     def state(there):
@@ -135,6 +133,7 @@ def test_a_deep_link_opened_cold_shows_what_it_was_copied_from(visit, hash):
     assert cold.alerts() == []
 
 
+@pytest.mark.browser_slow
 def test_the_link_can_be_copied(visit):
     there = visit("#/A/1/7?order=max&q=w&mode=token")
     there.card("A/1/7")
@@ -173,7 +172,7 @@ def test_a_damaged_file_is_told_in_one_sentence(visit, broken, shard, hash, dama
 
 
 def test_the_rest_works_when_one_file_is_missing(visit, broken):
-    entry = json.loads((broken.folder / "run.js").read_text().removeprefix('shard("run",').rstrip().removesuffix(");"))["tables"][0]
+    entry = broken.run["tables"][0]
     (broken.folder / "data/A/1/cards/1.js").unlink()
     there = visit(f"#/A/1/{entry['cards'][1]}", site=broken)
     there.expect("ERR_FILE_NOT_FOUND", "cards/1.js")

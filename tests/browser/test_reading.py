@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.test_opening import PAGES, ready
+from tests.browser.visits import PHONE, mostly_slow
 
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
-PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 KINDS = [*PAGES, "filters", "help", "predictions", "wide"]
 WIDER = """[...document.querySelectorAll("body *")].filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth + 1 && getComputedStyle(one).position !== "fixed"
     && !one.closest("[data-clipped]")).slice(0, 5).map((one) => one.outerHTML.slice(0, 120))"""
@@ -34,7 +34,7 @@ def show(visit, kind: str, **options):
     return there
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[] if kind in ("run", "map", "wide", "text") else [pytest.mark.browser_slow]) for kind in KINDS])
+@pytest.mark.parametrize("kind", mostly_slow(["wide", *(kind for kind in KINDS if kind != "wide")]))
 def test_a_phone_never_scrolls_sideways(visit, kind):
     there = show(visit, kind, **PHONE)
     there.page.wait_for_timeout(150)
@@ -59,6 +59,7 @@ def test_axe_finds_no_serious_fault(visit, kind, colours, wide):
     assert bad == []
 
 
+@pytest.mark.browser_slow
 def test_light_and_dark_differ_and_can_be_read(visit):
     colours = {}
     for scheme in ("light", "dark"):
@@ -68,6 +69,7 @@ def test_light_and_dark_differ_and_can_be_read(visit):
     assert colours["light"][0] > 0.9 and colours["light"][1] < 0.3 and colours["dark"][0] < 0.2 and colours["dark"][1] > 0.7
 
 
+@pytest.mark.browser_slow
 def test_print_and_zoom_keep_the_card_whole(visit):
     there = visit("#/A/1/45", viewport={"width": 640, "height": 400})  # a desk at 200 %
     there.card("A/1/45")

@@ -94,7 +94,7 @@ class SearchField {
     clearTimeout(this.timer);
     const query = this.query.value;
     const { route } = this.page;
-    if (query === route.query) return;
+    if (query === route.query.replace(/[\r\n]/g, "")) return; // the field drops line ends, which a token or a link may hold
     this.typed = query;
     const order = query && route.order === "index" ? "hits" : !query && route.order === "hits" ? "index" : route.order;
     this.go({ query, order, descending: order === route.order ? route.descending : true }, route.query ? "replace" : "push");
