@@ -41,7 +41,7 @@ bench: $(BENCH)/.ready
 readme: $(READY)
 	mkdir -p results/readme
 	( echo '```'; $(BIN)/python -m replication summary results/laptop; echo '```' ) > results/readme/summary
-	( echo '```mermaid'; $(RUN) results/laptop/claims.csv --configfile config/laptop.yaml --rulegraph mermaid-js | grep -v -e '^---' -e '^title' -e 'style id'; echo '```' ) > results/readme/rulegraph
+	( echo '```mermaid'; $(RUN) results/laptop/claims.csv results/laptop/browser/index.html --configfile config/laptop.yaml --rulegraph mermaid-js | grep -v -e '^---' -e '^title' -e 'style id'; echo '```' ) > results/readme/rulegraph
 	( echo; $(BIN)/python -m replication config departures config/laptop.yaml; echo ) > results/readme/departures
 	( echo; $(BIN)/python -m bench.readme; echo ) > results/readme/speed
 	for block in summary rulegraph departures speed; do \

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.browser.expected import fires_on, kept, number, ordered, plain, regex, text_hits
-from tests.browser.visits import MANY, eventually, mostly_slow
+from tests.browser.visits import MANY, eventually, mostly_slow, settled
 
 TALL = {"viewport": {"width": 1280, "height": 9000}}  # every row of the list is in sight
 HITS = "[...document.querySelectorAll('#list .list-row')].map((row) => [Number(row.querySelector('a').textContent), row.lastElementChild.textContent])"
@@ -81,11 +81,11 @@ def test_an_expression_that_takes_for_ever_is_stopped_and_the_page_stays_quick(v
     there = visit("#/A/1/45?regex=&q=" + quote(r"((.|\s)+)+\u0001"))
     there.card("A/1/45")
     there.page.wait_for_timeout(300)
-    assert there.page.evaluate("new Promise((done) => { const asked = performance.now(); setTimeout(() => done(performance.now() - asked)); })") < 500
+    assert there.page.evaluate("new Promise((done) => { const asked = performance.now(); setTimeout(() => done(performance.now() - asked)); })") < 2000
     there.go("#/A/1/46?q=w1")  # another query does not wait for it
     eventually(lambda: "windows of" in said(there) and "searched" not in said(there), True)
     there.go("#/A/1/45?regex=&q=" + quote(r"((.|\s)+)+\u0002"))
-    eventually(lambda: "takes too long" in said(there), True, 10)
+    eventually(lambda: "takes too long" in said(there), True)
 
 
 @pytest.mark.parametrize("order, column", mostly_slow([("max", "max"), ("density", "density"), ("score", "spearman"), ("logit_score", "logit_score"), ("universality", "universality")]))
@@ -253,16 +253,13 @@ def test_back_and_forward_restore_what_was_there(visit):
     states = []
     there.page.locator(".list-row").nth(15).locator("a").click()
     eventually(lambda: state()[1].startswith("A/1/"), True)
-    there.page.wait_for_timeout(500)
-    states.append(state())
+    states.append(settled(state))
     there.page.keyboard.press("j")
-    there.page.wait_for_timeout(500)
-    states.append(state())
+    states.append(settled(state))
     there.page.keyboard.press("/")
     there.page.keyboard.type("w1")
     eventually(lambda: "q=w1" in there.hash, True)
-    there.page.wait_for_timeout(700)
-    states.append(state())
+    states.append(settled(state))
     there.go("#/A/0/5")
     there.card("A/0/5")
     for wanted in reversed(states):
@@ -274,6 +271,16 @@ def test_back_and_forward_restore_what_was_there(visit):
     there.page.go_forward()
     there.card("A/0/5")
     assert len({json.dumps(one) for one in states}) == 3
+
+
+@pytest.mark.browser_slow
+def test_a_query_with_a_line_end_outlives_the_field_that_drops_it(visit):
+    there = visit("#/A/1?q=%0A&mode=token&case=")
+    eventually(lambda: "of all" in said(there), True)
+    before = (there.hash, there.rows())
+    there.page.locator("#query").press("Enter")
+    there.page.wait_for_timeout(400)
+    assert (there.hash, there.rows()) == before and before[1]
 
 
 @pytest.mark.browser_slow
@@ -365,11 +372,21 @@ def worker(inside):
     return search
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(tokens=st.lists(st.text("abAB é\n", min_size=1, max_size=3), min_size=1, max_size=6, unique=True), windows=st.lists(st.lists(st.integers(0, 5), min_size=1, max_size=6), min_size=1, max_size=8),
-       query=st.text("abAB é\n", min_size=1, max_size=4), case=st.booleans())
-def test_search_finds_what_a_plain_search_in_the_joined_text_finds(worker, tokens, windows, query, case):
+@st.composite
+def searches(draw) -> tuple[list[str], list[list[int]], str]:
+    """Token texts, windows of them, and a query that is cut from one of the windows, now and then in the other case."""
+    tokens = draw(st.lists(st.text("abAB é\n", min_size=1, max_size=3), min_size=1, max_size=6, unique=True))
+    windows = draw(st.lists(st.lists(st.integers(0, len(tokens) - 1), min_size=1, max_size=6), min_size=1, max_size=8))
+    text = "".join(tokens[token] for token in draw(st.sampled_from(windows)))
+    start = draw(st.integers(0, len(text) - 1))
+    query = text[start:start + draw(st.integers(1, 7))]
+    return tokens, windows, query.swapcase() if draw(st.booleans()) else query
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(made=searches(), case=st.booleans())
+def test_search_finds_what_a_plain_search_in_the_joined_text_finds(worker, made, case):
     """Also across the edges of tokens, which the worker's short cut has to get right."""
-    windows = [[token % len(tokens) for token in window] for window in windows]
+    tokens, windows, query = made
     wanted = [k for k, window in enumerate(windows) if plain(query, case)("".join(tokens[token] for token in window))]
     assert worker(tokens, windows, query=query, regex=False, caseSensitive=case) == wanted

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.browser.visits import eventually, mostly_slow, opened
+from tests.browser.visits import eventually, mostly_slow, opened, settled
 
 PAGES = {"run": "#/", "table": "#/A/1", "card": "#/A/1/0", "neuron": "#/A/neurons/3", "dead": "#/A/1/6?parts=duo", "text": "#/text/arabic?table=A/1&token=12", "map": "#/A/1?panel=map",
          "search": "#/A/1/3?q=planted", "tokens": "#/A/1/0?q=&mode=token&regex=", "nothing": "#/A/7"}
@@ -100,11 +100,10 @@ def test_the_policy_really_blocks(chrome, made, served):
         setTimeout("window.attacked = 1");
         const link = document.createElement("a"); link.href = "javascript:window.attacked=1"; document.body.append(link); link.click();
     }""")
-    there.page.wait_for_timeout(300)
-    blocked = {line.split()[0] for line in there.page.evaluate("window.violations")}
-    assert {"script-src-elem", "script-src-attr", "img-src", "style-src-attr", "style-src-elem", "connect-src", "form-action", "base-uri", "frame-src", "object-src"} <= blocked
+    wanted = {"script-src-elem", "script-src-attr", "img-src", "style-src-attr", "style-src-elem", "connect-src", "form-action", "base-uri", "frame-src", "object-src"}
+    eventually(lambda: wanted <= {line.split()[0] for line in there.page.evaluate("window.violations")}, True)
+    eventually(lambda: there.page.evaluate("1") and bool(asked) and all((url, "csp") in refused for url in asked), True)
     assert not there.page.evaluate("'attacked' in window") and there.page.locator("#app").is_visible()
-    assert all((url, "csp") in refused for url in asked)
     there.page.context.close()
 
 
@@ -118,18 +117,14 @@ def test_a_deep_link_opened_cold_shows_what_it_was_copied_from(visit, hash):
             [...document.querySelectorAll("#list :is(input, select), .text select")].map((field) => [field.value, field.checked]), document.querySelector(".text-list")?.textContent,
             [...document.querySelectorAll("[aria-pressed=true], [aria-current=true]")].map((one) => one.textContent)]""")
 
-    def settled(there):
-        there.page.wait_for_timeout(500)
-        return state(there)
-
     walked = visit("#/A/1/12?order=score")
     walked.card("A/1/12")
     walked.go("#/A/neurons")
     walked.page.locator("#list .list-row").first.wait_for()
     walked.go(hash)
-    here = settled(walked)
+    here = settled(lambda: state(walked))
     cold = visit(walked.hash)
-    eventually(lambda: settled(cold), here, 3)
+    eventually(lambda: state(cold), here)
     assert cold.alerts() == []
 
 

@@ -24,7 +24,7 @@ addEventListener("securitypolicyviolation", (event) => window.violations.push(`$
 WALK = """async ([names, titles]) => {
     const seen = new Map();
     const settled = async (wanted) => {
-        for (let k = 0; k < 400; k++) {
+        for (let k = 0; k < 2000; k++) {
             const heading = document.querySelector("#card .card h1, main .text h1")?.textContent.trim() ?? "";
             if (heading.split(" ")[0] === wanted || heading === wanted) return wanted;
             await new Promise((done) => setTimeout(done, 10));
@@ -130,7 +130,17 @@ class Visit:
         return address.scheme == "blob" or (address.hostname in (None, "127.0.0.1") and file.is_file() and file.is_relative_to(self.site.folder.resolve()))
 
 
-def eventually(get: Callable[[], Any], wanted: Any, seconds: float = 6) -> None:
+def settled(get: Callable[[], Any], quiet: float = 0.6, seconds: float = 20) -> Any:
+    """A value once it has not changed for a while."""
+    until, found, since = time.monotonic() + seconds, get(), time.monotonic()
+    while time.monotonic() - since < quiet and time.monotonic() < until:
+        time.sleep(0.05)
+        if (now := get()) != found:
+            found, since = now, time.monotonic()
+    return found
+
+
+def eventually(get: Callable[[], Any], wanted: Any, seconds: float = 20) -> None:
     """Wait until a value is what it should be."""
     until = time.monotonic() + seconds
     while (found := get()) != wanted and time.monotonic() < until:
@@ -159,7 +169,7 @@ def expose(target: Site) -> Site:
 def opened(chrome: Any, target: Site, hash: str = "", *, address: str | None = None, offline: bool = True, **options: Any) -> Visit:
     """A page in a context of its own, with the network off. `options` are those of a Playwright context."""
     context = chrome.new_context(offline=offline, **options)
-    context.set_default_timeout(8000)
+    context.set_default_timeout(20_000)
     context.add_init_script(WATCH)
     visit = Visit(context.new_page(), target)
     visit.page.on("console", lambda message: visit.faults.append(f"console: {message.text}") if message.type in ("error", "warning") else None)
