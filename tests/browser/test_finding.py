@@ -375,11 +375,11 @@ def worker(inside):
 @st.composite
 def searches(draw) -> tuple[list[str], list[list[int]], str]:
     """Token texts, windows of them, and a query that is cut from one of the windows, now and then in the other case."""
-    tokens = draw(st.lists(st.text("abAB é\n", min_size=1, max_size=3), min_size=1, max_size=6, unique=True))
-    windows = draw(st.lists(st.lists(st.integers(0, len(tokens) - 1), min_size=1, max_size=6), min_size=1, max_size=8))
+    tokens = draw(st.lists(st.text("aAbÉ\n", min_size=1, max_size=2), min_size=2, max_size=6, unique=True))
+    windows = draw(st.lists(st.lists(st.integers(0, len(tokens) - 1), min_size=2, max_size=6), min_size=1, max_size=8))
     text = "".join(tokens[token] for token in draw(st.sampled_from(windows)))
-    start = draw(st.integers(0, len(text) - 1))
-    query = text[start:start + draw(st.integers(1, 7))]
+    start = draw(st.integers(0, len(text) - 2))
+    query = text[start:start + draw(st.integers(1, 5))]
     return tokens, windows, query.swapcase() if draw(st.booleans()) else query
 
 

@@ -131,8 +131,8 @@ def test_the_notebook_api(smoke):
 
 def tables(folder):
     """What is compared bit for bit: all but drawings and what is written from them, which the second run leaves out."""
-    return sorted(path.relative_to(folder) for pattern in ("**/*.csv", "**/*.parquet", "**/numbers.json", "**/evaluation.json", "**/statistics.json", "corpus/corpus.json", "**/*.safetensors")
-                  for path in folder.glob(pattern) if not {"state", "benchmarks", "exhibits", "browser"} & set(path.relative_to(folder).parts))
+    return sorted(path.relative_to(folder) for pattern in ("**/*.csv", "**/*.parquet", "**/numbers.json", "**/evaluation.json", "**/statistics.json", "corpus/corpus.json", "**/*.safetensors", "browser/data/**/*.js")
+                  for path in folder.glob(pattern) if not {"state", "benchmarks", "exhibits"} & set(path.relative_to(folder).parts))
 
 
 def test_a_second_run_in_another_folder_killed_and_resumed_gives_the_same_bits(smoke, tmp_path):
@@ -152,7 +152,7 @@ def test_a_second_run_in_another_folder_killed_and_resumed_gives_the_same_bits(s
             started.wait()
     assert list(other.results.glob("state/sae/**/checkpoint.safetensors"))
     other.snakemake("--unlock")
-    other.snakemake("--workflow-profile", "profiles/local", "results/smoke/claims.csv")
+    other.snakemake("--workflow-profile", "profiles/local", "results/smoke/claims.csv", "results/smoke/browser/index.html")
     assert tables(other.results) == tables(smoke.results)
     different = [str(path) for path in tables(smoke.results) if (smoke.results / path).read_bytes() != (other.results / path).read_bytes()
                  and not (path.suffix == ".parquet" and pd.read_parquet(smoke.results / path).equals(pd.read_parquet(other.results / path)))]
