@@ -176,6 +176,8 @@ def test_a_card_that_arrives_late_does_not_replace_the_one_asked_for_after_it(vi
     there.card("A/1/200")
     held = []
     there.page.route("**/A/1/cards/0.js", lambda route: held.append(route))
+    there.page.reload()  # files are held back from the next load on
+    there.card("A/1/200")
     there.go("#/A/1/0")
     eventually(lambda: there.page.evaluate("location.hash") and len(held), 1)
     there.go("#/A/1/255")

@@ -103,7 +103,8 @@ class SearchField {
   /** @param {Found | null} found */
   update(found) {
     const { route } = this.page;
-    if (route.query !== this.typed) this.query.value = this.typed = route.query;
+    const asked = current(this.page.run, this.page).query; // not the drawn route's, which may lag behind: what is typed meanwhile would be lost
+    if (asked !== this.typed) this.query.value = this.typed = asked;
     this.mode.value = route.mode;
     this.aspect.value = route.aspect;
     this.aspect.hidden = route.mode !== "token";
