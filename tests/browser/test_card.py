@@ -64,7 +64,7 @@ def test_groups_have_their_names_and_sizes(visit):
     assert groups == [["Top activations", 20], *([f"Interval {k}", 5] for k in range(1, 12)), ["Bottom activations", 20]]
 
 
-@pytest.mark.parametrize("some", mostly_slow([[0], [30, 70]]))
+@pytest.mark.parametrize("some", mostly_slow([[0], [30, 70]], 0))
 def test_a_window_widens_to_the_text_around_it(visit, made, some):
     card = made.cards["A/1"][45]
     there = visit("#/A/1/45")
@@ -87,6 +87,7 @@ def test_an_example_without_a_context_cannot_be_widened(visit):
     assert there.page.locator("#card .card-widen").count() == 0  # the planted token stands in no context
 
 
+@pytest.mark.browser_slow
 def test_pointing_at_a_token_tells_its_values(visit, made):
     example, maximum = made.cards["A/1"][45].examples[0], float(made.tables["A/1"].columns.max[45])
     effects = dict(example.effects)
@@ -119,6 +120,7 @@ def test_tokens_are_reached_by_keys_and_told(visit, made):
     there.page.locator("[data-example='1'].card-wide").wait_for()
 
 
+@pytest.mark.browser_slow
 def test_histograms_have_every_bin(visit, made):
     card = made.cards["A/1"][45]
     there = visit("#/A/1/45")
@@ -164,13 +166,14 @@ def test_predictions_stand_beside_what_was_true(visit, made):
 
 
 @pytest.mark.parametrize("name, said, unsaid", mostly_slow([("A/1/6", ["dead", "never fires"], ["Activations and", "Top activations"]), ("A/1/5", ["ultralow", "no intervals"], ["Interval 1"]), ("A/neurons/3", ["Maximum", "single-token"], ["Bias"]),
-                                                ("A/1/0", ["Arabic script 0.61", "single-token", "Bias", "DNA"], ["dead"]), ("A/0/1", ["Best match in A/1"], ["single-token"])]))
+                                                ("A/1/0", ["Arabic script 0.61", "single-token", "Bias", "DNA"], ["dead"]), ("A/0/1", ["Best match in A/1"], ["single-token"])], 0))
 def test_each_kind_of_card_says_what_it_is(visit, name, said, unsaid):
     there = visit(f"#/{name}?parts=duo")
     text = there.card(name).inner_text()
     assert all(one in text for one in said) and not any(one in text for one in unsaid)
 
 
+@pytest.mark.browser_slow
 def test_a_card_that_arrives_late_does_not_replace_the_one_asked_for_after_it(visit):
     there = visit("#/A/1/200")
     there.card("A/1/200")
@@ -190,7 +193,7 @@ def test_a_card_that_arrives_late_does_not_replace_the_one_asked_for_after_it(vi
     there.card("A/1/0")
 
 
-@pytest.mark.parametrize("some", mostly_slow([1, 50]))
+@pytest.mark.parametrize("some", mostly_slow([1, 50], 0))
 def test_every_link_of_a_card_leads_to_what_it_names(visit, made, some):
     there = visit("#/A/1/0")
     there.card("A/1/0")

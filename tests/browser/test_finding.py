@@ -88,7 +88,7 @@ def test_an_expression_that_takes_for_ever_is_stopped_and_the_page_stays_quick(v
     eventually(lambda: "takes too long" in said(there), True)
 
 
-@pytest.mark.parametrize("order, column", mostly_slow([("max", "max"), ("density", "density"), ("score", "spearman"), ("logit_score", "logit_score"), ("universality", "universality")]))
+@pytest.mark.parametrize("order, column", mostly_slow([("max", "max"), ("density", "density"), ("score", "spearman"), ("logit_score", "logit_score"), ("universality", "universality")], 0))
 def test_orders_are_those_of_the_columns(visit, made, order, column):
     columns = made.tables["A/1"].columns
     there = visit(f"#/A/1?parts=duo&order={order}", **TALL)
@@ -297,6 +297,7 @@ def test_a_query_does_not_fill_the_history(visit):
     eventually(lambda: there.page.locator("#query").input_value(), "")
 
 
+@pytest.mark.browser_slow
 def test_the_text_view_and_cards_lead_to_each_other(visit, made):
     there = visit("#/text/dna?table=A/1")
     firings = made.tables["A/1"].texts["dna"]
@@ -383,7 +384,7 @@ def searches(draw) -> tuple[list[str], list[list[int]], str]:
     return tokens, windows, query.swapcase() if draw(st.booleans()) else query
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=searches(), case=st.booleans())
 def test_search_finds_what_a_plain_search_in_the_joined_text_finds(worker, made, case):
     """Also across the edges of tokens, which the worker's short cut has to get right."""

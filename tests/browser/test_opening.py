@@ -25,7 +25,7 @@ def texts_of(page) -> str:
     return page.evaluate("""[document.title, document.body.textContent, ...[...document.querySelectorAll("*")].flatMap((one) => [...one.attributes].map(({ value }) => value))].join("\\n")""")
 
 
-@pytest.mark.parametrize("kind", mostly_slow(PAGES, 3))
+@pytest.mark.parametrize("kind", mostly_slow(["card", *(kind for kind in PAGES if kind != "card")]))
 def test_opens_from_disk_without_a_network(visit, kind):
     there = visit(PAGES[kind])
     ready(there, kind)
@@ -36,6 +36,7 @@ def test_opens_from_disk_without_a_network(visit, kind):
     assert links and all(link.startswith("#/") or link in ("../report.html", "../claims.html", "#main") for link in links)
 
 
+@pytest.mark.browser_slow
 def test_opens_from_a_static_host(chrome, made, served):
     there = opened(chrome, made, "#/A/1/5", address=served, offline=False)
     there.card("A/1/5")
@@ -166,6 +167,7 @@ def test_a_damaged_file_is_told_in_one_sentence(visit, broken, shard, hash, dama
     assert SENTENCE not in there.page.inner_text("body")
 
 
+@pytest.mark.browser_slow
 def test_the_rest_works_when_one_file_is_missing(visit, broken):
     entry = broken.run["tables"][0]
     (broken.folder / "data/A/1/cards/1.js").unlink()
