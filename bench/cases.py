@@ -23,7 +23,7 @@ LR = 1e-9  # far below the last bit of a weight: every step does all of its work
 UNEVENNESS = 1.2  # deviation of the natural log of a feature's density; the middle half of the paper's A/1 gives 1.5
 L0S = (5, 20, 100)
 MAIN_L0 = 20
-DICTIONARY, MODEL = "A/1", "A"  # of a run
+DICTIONARY, MODEL, SITE = "A/1", "A", "mlp_act"  # of a run
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,8 @@ def densities(d_sae: int, l0: float, draw: np.random.Generator) -> np.ndarray:
 def of_run(folder: Path, *, batch: int = BATCH, device: str = "cpu") -> Case | None:
     """The dictionary A/1 of a run and vectors of its model: from stored blocks, else recomputed from its tokens; None where neither is there."""
     layout = Layout(folder)
-    needed = [layout.sae(DICTIONARY) / artifacts.SAE_WEIGHTS, layout.activations(MODEL) / artifacts.STATISTICS]
-    blocks = layout.activations(MODEL) / artifacts.BLOCKS
+    needed = [layout.sae(DICTIONARY) / artifacts.SAE_WEIGHTS, layout.activations(f"{MODEL}/{SITE}") / artifacts.STATISTICS]
+    blocks = layout.activations(f"{MODEL}/{SITE}") / artifacts.BLOCKS
     source = [layout.corpus() / artifacts.TRAIN_TOKENS, layout.model(MODEL) / artifacts.WEIGHTS]
     if not all(path.exists() for path in needed) or not (blocks.is_dir() or all(path.exists() for path in source)):
         return None
@@ -139,9 +139,8 @@ def _recomputed(layout: Layout, wanted: int) -> "Tensor":
     from replication.corpus.shards import read_tokens
     from replication.model.store import load
 
-    site = artifacts.read_json(layout.activations(MODEL) / artifacts.STATISTICS)["site"]
     tokens, model, draw = read_tokens(layout.corpus() / artifacts.TRAIN_TOKENS), load(layout.model(MODEL)), generator(0, "bench.run")
     contexts = torch.from_numpy(draw.permutation(len(tokens))[: -(-wanted // tokens.shape[1])])
     with torch.no_grad():
-        vectors = torch.cat([model.read(tokens[some].long(), site).flatten(0, 1) for some in contexts.split(64)])
+        vectors = torch.cat([model.read(tokens[some].long(), SITE).flatten(0, 1) for some in contexts.split(64)])
     return vectors[torch.from_numpy(draw.permutation(len(vectors)))]

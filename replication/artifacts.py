@@ -34,7 +34,7 @@ WEIGHTS, ARCHITECTURE, TRAINING_LOG = "weights.safetensors", "architecture.json"
 # activations
 BLOCKS, STATISTICS = "blocks", "statistics.json"
 # sae: the first two are SAELens's names
-SAE_WEIGHTS, SAE_CONFIG, SAE_START = "sae_weights.safetensors", "cfg.json", "start.safetensors"
+SAE_WEIGHTS, SAE_CONFIG, SAE_START, WATCH = "sae_weights.safetensors", "cfg.json", "start.safetensors", "watch.safetensors"
 # features
 EVALUATION_TOKENS, MATRIX, FEATURES, EXAMPLES, EVALUATION, MATCHES = (
     "tokens.safetensors", "matrix.safetensors", "features.parquet", "examples.parquet", "evaluation.json", "matches.parquet")
@@ -71,9 +71,9 @@ class Layout:
         """A transformer, such as `A`."""
         return self.root / "model" / name
 
-    def activations(self, model: str) -> Path:
-        """Activation vectors of a model."""
-        return self.root / "activations" / model
+    def activations(self, name: str) -> Path:
+        """Activation vectors of a model's site, such as `A/mlp_act`."""
+        return self.root / "activations" / name
 
     def sae(self, name: str) -> Path:
         """A dictionary, such as `A/1`."""
@@ -84,7 +84,7 @@ class Layout:
         return self.root / "features"
 
     def features(self, name: str) -> Path:
-        """What every feature of a dictionary (`A/1`) or every neuron of a model (`A/neurons`) does."""
+        """What every feature of a dictionary (`A/1`) or every neuron of a model (`A/neurons`) does; or a site without any (`A/mlp_act`)."""
         return self.root / "features" / name
 
     def interpretability(self, name: str, explainers: str = "") -> Path:

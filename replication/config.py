@@ -26,7 +26,9 @@ ID = re.compile(r"[a-z0-9_-]+")
 MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 TAKEN = ("text", "texts", "contexts", "vocabulary")  # pages and folders of the browser beside those of models
 EXPLAINERS = ("lookup", "ngram", "trie", "tree")
-SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post")
+SITE = re.compile(r"(resid_mid|mlp_act|mlp_out|resid_post|logit_update)(_\d+)?")
+SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post", "logit_update")
+REMOVABLE = ("mlp_act", "mlp_out", "resid_post")  # where, in the last layer, a feature writes a fixed direction to the stream that the logits read
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,10 @@ class Model:
 
     d_model: int = setting("Width of the residual stream.", default=128, within=(1, None))
     d_mlp: int = setting("Neurons of the MLP; 0 leaves its output bias.", default=512, within=ZERO_OR_MORE)
+    n_layers: int = setting("Blocks of attention and MLP; the paper's models have one.", default=1, within=(1, 8))
     n_heads: int = setting("Attention heads (ours: the paper does not say).", default=4, within=(1, None))
     n_ctx: int = setting("Tokens of a context (ours).", default=1024, within=(2, None))
-    act_fn: Literal["relu", "gelu"] = setting("Activation function of the MLP.", default="relu")
+    act_fn: Literal["relu", "gelu", "solu", "solu_ln"] = setting("Activation function of the MLP; `solu` is x softmax(x), `solu_ln` with a layer norm after it.", default="relu")
     tokens: int = setting("Tokens of training; the paper's models see 100 billion.", default=100_000_000_000, within=(1, None))
     batch: int = setting("Contexts in a step (ours).", default=256, within=(1, None))
     lr: float = setting("Peak learning rate of Adam (ours).", default=1e-3, within=ABOVE_ZERO)
@@ -70,6 +73,7 @@ class Model:
     lr_warmup: float = setting("Share of the run over which the learning rate rises linearly (ours).", default=0.01, within=(0.0, 1.0))
     beta1: float = setting("Adam's first decay.", default=0.9, within=(0.0, 0.9999))
     beta2: float = setting("Adam's second decay.", default=0.99, within=(0.0, 0.99999))
+    until: float = setting("Share of the training after which it stops with all else as in the whole: a checkpoint of the whole training.", default=1.0, within=(0.0001, 1.0))
     grad_clip: float = setting("Largest norm of the whole gradient (ours); 0 does not clip.", default=1.0, within=ZERO_OR_MORE)
     head_chunk: int = setting("Tokens whose logits exist at one time.", default=256, within=(1, None))
     validation_contexts: int = setting("Held-out contexts of the validation loss.", default=512, within=(1, None))
@@ -85,7 +89,6 @@ class Model:
 class Activations:
     """The vectors that dictionaries are trained on."""
 
-    site: str = setting(f"Where a vector is read: {', '.join(SITES)}; the paper's is mlp_act, after the ReLU.", default="mlp_act")
     vectors: int = setting("Vectors that are stored, or that a stream can give.", default=10_000_000_000, within=(1, None))
     per_context: int = setting("Tokens sampled from each context.", default=250, within=(1, None))
     storage: Literal["stored", "streamed"] = setting("`stored` on disk, or `streamed`: recomputed from tokens as training asks; the batches are the same.", default="streamed")
@@ -98,6 +101,7 @@ class Sae:
     """A sparse autoencoder and its training."""
 
     d_sae: int = setting("Features.", within=(1, None))
+    site: str = setting(f"Where its vectors are read: {', '.join(SITES)}; with a layer (mlp_act_0) in models of several. The paper's is mlp_act, after the ReLU.", default="mlp_act")
     l1: float = setting("Coefficient of the summed L1 beside a squared error that is a mean over vector elements.", default=0.004, within=ZERO_OR_MORE)
     lr: float = setting("Learning rate of Adam (ours: the paper gives no value).", default=1e-4, within=ABOVE_ZERO)
     lr_decay: float = setting("Share of the run, at its end, over which the learning rate falls linearly to 0; 0 in the paper: constant.", default=0.0, within=(0.0, 1.0))
@@ -114,11 +118,15 @@ class Sae:
     l1_warmup: float = setting("Share of the run over which l1 rises linearly; 0 in the paper (ours, for short runs).", default=0.0, within=(0.0, 1.0))
     resamplings: int = setting("How often dead features are resampled; 0 never.", default=4, within=(0, 100))
     resampling: Literal["inputs", "kaiming"] = setting("What a dead feature becomes: the paper's badly reconstructed input, or a new Kaiming start.", default="inputs")
+    leave: float = setting("Share of features, at random, that no resampling touches (ours, to see what becomes of dying ones).", default=0.0, within=(0.0, 1.0))
     min_window: int = setting("Fewest vectors over which a feature must be silent to count as dead (ours, for short runs).", default=1_000_000, within=(1, None))
     resample_inputs: int = setting("Random inputs whose loss decides what dead features become.", default=819_200, within=(1, None))
+    warm_start: str = setting("Dictionary, on a model with the same widths, whose weights this one starts from; empty for a start of its own (ours).", default="")
     median_vectors: int = setting("Vectors whose geometric median starts b_dec (ours).", default=65_536, within=(1, None))
     step: Literal["auto", "dense", "sparse"] = setting("How gradients are computed; the result is the same to rounding, `auto` goes by the share of fired pairs.", default="auto")
     log_every: int = setting("Steps between rows of the training log.", default=50, within=(1, None))
+    watch_vectors: int = setting("Last vectors of the activations, which training must not see, on which every feature's firing is counted through training; 0 counts none (ours).", default=0, within=ZERO_OR_MORE)
+    watch_points: int = setting("How often features are watched: half at steps evenly spaced in their logarithm, half at steps evenly spaced; the start and every resampling come on top.", default=24, within=(2, 1000))
     checkpoint_every: int = setting("Steps between checkpoints.", default=500, within=(1, None))
     seed: int = setting("Seed of start and resampling.", default=0, within=(0, 999))
     replicates: int = setting("Fits that differ in the seed only: this one and `<id>-r1`, `<id>-r2`, ...", default=1, within=(1, 99))
@@ -196,6 +204,10 @@ class Config:
         """Ids of models that are trained, not shuffled copies."""
         return [name for name, model in self.models.items() if not model.shuffle_of]
 
+    def site_of(self, name: str) -> str:
+        """The site of a dictionary with its model: `A/mlp_act` of `A/1`."""
+        return f"{model_of(name)}/{self.dictionaries[name].site}"
+
     def ids(self, *, large: bool) -> list[str]:
         """Ids of dictionaries: those that have more features than the main one somewhere, and so take longest; or the others."""
         ids = {name.partition("/")[2] for name in self.dictionaries}
@@ -242,6 +254,11 @@ class Settings:
         assert own
         return 1000 * self.seed + own.seed
 
+    def site(self, name: str) -> str:
+        """The site of a dictionary."""
+        assert self.dictionaries
+        return self.dictionaries[name].site
+
     def json(self) -> str:
         """Canonical JSON, the form in which a rule hands settings to the command line."""
         return canonical_json({name: value for name, value in to_dict(self).items() if value is not None})
@@ -279,6 +296,26 @@ def to_dict(value: Any) -> Any:
     return value
 
 
+def sites(n_layers: int = 1) -> list[str]:
+    """The sites of a model of so many layers: with the layer's number where there are several; the logits see the last update only."""
+    if n_layers == 1:
+        return list(SITES)
+    return [f"{kind}_{layer}" for layer in range(n_layers) for kind in SITES if kind != "logit_update" or layer == n_layers - 1]
+
+
+def place(site: str, n_layers: int = 1) -> tuple[str, int]:
+    """Kind and layer of a site: `("mlp_act", 0)`. Raises UserError for one that a model of so many layers has not."""
+    if site not in sites(n_layers):
+        raise UserError(f"site {site!r} does not exist in a model of {n_layers} layer{'s' if n_layers > 1 else ''}; {nearest(site, sites(n_layers))}")
+    kind, _, layer = site.rpartition("_")
+    return (site, 0) if n_layers == 1 else (kind, int(layer))
+
+
+def d_in(model: Model, site: str) -> int:
+    """Elements of a vector at a site of a model. Raises UserError for a site that it has not."""
+    return model.d_mlp if place(site, model.n_layers)[0] == "mlp_act" else model.d_model
+
+
 def model_of(name: str) -> str:
     """The model of a dictionary or of neurons: `A` of `A/1` and `A/neurons`."""
     return name.partition("/")[0]
@@ -301,6 +338,7 @@ def resolve(raw: Mapping[str, Any]) -> Config:
     seed = checked(raw.get("seed", 0), int, (0, 999), "seed")
     models: dict[str, Model] = _listed(raw, "models", Model, "model")
     dictionaries: dict[str, Sae] = _listed(raw, "dictionaries", Sae, "sae")
+    dictionaries = {name: _warm(name, sae, dictionaries) for name, sae in dictionaries.items()}
     sections = {name: build(SECTIONS[name], _mapping(raw, name), name) for name in ("compute", "corpus", "activations", "features", "interpretability", "studies", "browser")}
     config = Config(run=run, seed=seed, models=models, dictionaries=dictionaries, contexts=examined(_mapping(raw, "contexts"), sections["studies"].contexts), **sections)
     _check_corpus(config.corpus)
@@ -308,6 +346,8 @@ def resolve(raw: Mapping[str, Any]) -> Config:
     _check_dictionaries(config)
     _check_interpretability(config)
     _check_tables(config, "browser.tables", config.browser.tables)
+    for name in set(config.browser.tables) & set(config.dictionaries):
+        _check_removable(config, "browser.tables", name)
     return config
 
 
@@ -320,6 +360,13 @@ def _listed(raw: Mapping[str, Any], key: str, entry: type, common: str) -> dict[
             suffix = f"-r{replicate}" if replicate else ""
             found[name + suffix] = dataclasses.replace(built, seed=built.seed + replicate, replicates=1)
     return found
+
+
+def _warm(name: str, sae: Sae, dictionaries: Mapping[str, Sae]) -> Sae:
+    """A replicate starts from the replicate of the same number, where there is one: `A/warm-r1` from `A_50/1-r1`."""
+    found = re.search(r"-r[1-9]\d*$", name)
+    own = f"{sae.warm_start}{found[0]}" if found and sae.warm_start else ""
+    return dataclasses.replace(sae, warm_start=own) if own in dictionaries else sae
 
 
 def _mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -360,8 +407,6 @@ def _check_models(config: Config) -> None:
             raise ConfigError(f"activations.per_context is {config.activations.per_context}, but a context of models.{name} has n_ctx {model.n_ctx} tokens")
     if len({model.n_ctx for model in config.models.values()}) > 1:
         raise ConfigError("models differ in n_ctx, but the run shares one set of evaluation contexts; give them the same")
-    if config.activations.site not in SITES:
-        raise ConfigError(f"activations.site is {config.activations.site!r}, which does not exist; {nearest(config.activations.site, SITES)}")
     if config.activations.block % config.activations.per_context:
         raise ConfigError(f"activations.block is {config.activations.block}, but must be a multiple of per_context, {config.activations.per_context}")
 
@@ -371,11 +416,14 @@ def _check_dictionaries(config: Config) -> None:
         raise ConfigError("dictionaries is empty; add one such as `A/1: {d_sae: 4096}`")
     for name, sae in config.dictionaries.items():
         model, slash, short = name.partition("/")
-        if not slash or not ID.fullmatch(short) or short == "neurons":
-            raise ConfigError(f"dictionaries.{name}: a name is model/id, such as A/1, and an id is made of a-z, 0-9, _ and - (neurons is taken)")
+        if not slash or not ID.fullmatch(short) or short == "neurons" or SITE.fullmatch(short):
+            raise ConfigError(f"dictionaries.{name}: a name is model/id, such as A/1, and an id is made of a-z, 0-9, _ and - (neurons and names of sites are taken)")
         if model not in config.models:
             raise ConfigError(f"dictionaries.{name} belongs to model {model!r}, which models does not list; {nearest(model, config.models)}")
-        if not config.models[model].d_mlp and config.activations.site == "mlp_act":
+        n_layers = config.models[model].n_layers
+        if sae.site not in sites(n_layers):
+            raise ConfigError(f"dictionaries.{name}.site is {sae.site!r}, which models.{model} has not; {nearest(sae.site, sites(n_layers))}")
+        if not config.models[model].d_mlp and place(sae.site, n_layers)[0] == "mlp_act":
             raise ConfigError(f"dictionaries.{name} decomposes the neurons of models.{model}, whose d_mlp is 0; raise it")
         stored = config.activations
         per_context = sae.per_context or stored.per_context
@@ -385,6 +433,11 @@ def _check_dictionaries(config: Config) -> None:
         block, vectors = (size * per_context // stored.per_context for size in (stored.block, stored.vectors))
         if block % sae.batch:
             raise ConfigError(f"dictionaries.{name}.batch is {sae.batch}, but must divide activations.block, {block}{thinned}")
+        if sae.watch_vectors and sae.vectors // sae.repeats > vectors - sae.watch_vectors:
+            raise ConfigError(f"dictionaries.{name}.watch_vectors asks for the last {sae.watch_vectors} of {vectors} vectors{thinned}, but training sees {sae.vectors // sae.repeats}; "
+                              "lower one of them, or raise activations.vectors")
+        if sae.warm_start:
+            _check_warm_start(config, name)
         if sae.vectors > vectors * sae.repeats:
             often = "twice" if sae.repeats == 1 else f"more than {sae.repeats} times"
             raise ConfigError(f"dictionaries.{name}.vectors is {sae.vectors}, but activations.vectors gives only {vectors}{thinned}, and none is seen {often}")
@@ -400,6 +453,25 @@ def _check_dictionaries(config: Config) -> None:
         name = getattr(config.studies, role)
         if name not in config.dictionaries:
             raise ConfigError(f"studies.{role} is {name!r}, which dictionaries does not list; {nearest(name, config.dictionaries)}")
+        _check_removable(config, f"studies.{role}", name)
+
+
+def _check_warm_start(config: Config, name: str) -> None:
+    """Follow the chain of starts to its end. Raises ConfigError where it names no dictionary, another shape, or itself."""
+    seen = [name]
+    while following := config.dictionaries[seen[-1]].warm_start:
+        if following not in config.dictionaries:
+            raise ConfigError(f"dictionaries.{seen[-1]}.warm_start is {following!r}, which dictionaries does not list; {nearest(following, config.dictionaries)}")
+        if following in seen:
+            raise ConfigError(f"dictionaries.{name}.warm_start leads back to {following}; one of the chain needs a start of its own")
+        if _shape(config, following) != _shape(config, seen[-1]):
+            raise ConfigError(f"dictionaries.{seen[-1]}.warm_start is {following!r}, whose d_in or d_sae is another; take one of the same shape")
+        seen.append(following)
+
+
+def _shape(config: Config, name: str) -> tuple[int, int]:
+    sae = config.dictionaries[name]
+    return d_in(config.models[model_of(name)], sae.site), sae.d_sae
 
 
 def _check_interpretability(config: Config) -> None:
@@ -419,6 +491,15 @@ def _check_tables(config: Config, key: str, wanted: typing.Sequence[str]) -> Non
     for name in wanted:
         if name not in known:
             raise ConfigError(f"{key} names {name!r}, which is no dictionary of the run and no model's neurons; {nearest(name, known)}")
+
+
+def _check_removable(config: Config, key: str, name: str) -> None:
+    """Raises ConfigError for a dictionary whose features cannot be removed exactly by subtracting what they write: see `features.ablation`."""
+    sae, n_layers = config.dictionaries[name], config.models[model_of(name)].n_layers
+    kind, layer = place(sae.site, n_layers)
+    if kind not in REMOVABLE or layer < n_layers - 1:
+        raise ConfigError(f"{key} names {name}, whose site is {sae.site}, but ablation is exact only for {', '.join(REMOVABLE)} of the last layer; "
+                          "name a dictionary of one of these")
 
 
 def resampling_window(sae: Sae) -> int:

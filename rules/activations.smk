@@ -8,13 +8,13 @@ rule activations:
         architecture=R.model("{model}") / "architecture.json",
         tokens=R.corpus() / "train.safetensors",
     output:
-        statistics=R.activations("{model}") / "statistics.json",
-        blocks=directory(R.activations("{model}") / "blocks"),
-        meta=R.activations("{model}") / "meta.json",
+        statistics=R.activations("{model}/{site}") / "statistics.json",
+        blocks=directory(R.activations("{model}/{site}") / "blocks"),
+        meta=R.activations("{model}/{site}") / "meta.json",
     log:
-        R.log("activations/{model}.log"),
+        R.log("activations/{model}/{site}.log"),
     benchmark:
-        R.benchmark("activations/{model}.tsv")
+        R.benchmark("activations/{model}/{site}.tsv")
     threads: THREADS
     resources:
         mem_mb=2000,
@@ -27,7 +27,7 @@ rule activations:
         model=subpath(input.weights, parent=True),
         out=subpath(output.statistics, parent=True),
     message:
-        "activations {wildcards.model}: read the site over the training text"
+        "activations {wildcards.model}/{wildcards.site}: read it over the training text"
     shell:
-        "python -m replication activations harvest --settings {params.settings:q} --log {log} --name {wildcards.model}"
+        "python -m replication activations harvest --settings {params.settings:q} --log {log} --name {wildcards.model}/{wildcards.site} --site {wildcards.site}"
         " --model {params.model} --tokens {input.tokens} --out {params.out}"

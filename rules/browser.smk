@@ -26,7 +26,12 @@ rule browser_table:
     params:
         # a function, because the patterns of contexts hold braces, which would be read as wildcards
         settings=lambda wildcards: config_.settings(
-            "activations", "features", "interpretability", "contexts"
+            "features",
+            "interpretability",
+            "contexts",
+            dictionaries=[
+                name for name in config_.dictionaries if name == wildcards.shown
+            ],
         ).json(),
         shown=shown(config_),
         explained=lambda wildcards: packed.explained(wildcards.shown, config_),

@@ -51,7 +51,7 @@ rule report:
     input:
         code=code("replication.claims.report"),
         ledger=R.claims(),
-        written=[written("paper", "report", name) for name in claimed.WRITTEN],
+        written=claimed.written(),
         captions=claimed.captions(R, config_.studies.contexts),
         exhibits=claimed.exhibits(R, config_.studies.contexts),
         numbers=claimed.numbers(R),

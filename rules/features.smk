@@ -55,8 +55,6 @@ rule features_neurons:
         matrix=R.features("{model}/neurons") / "matrix.safetensors",
         features=R.features("{model}/neurons") / "features.parquet",
         examples=R.features("{model}/neurons") / "examples.parquet",
-        losses=R.features("{model}/neurons") / "losses.parquet",
-        mean=R.features("{model}/neurons") / "site_mean.safetensors",
         evaluation=R.features("{model}/neurons") / "evaluation.json",
         meta=R.features("{model}/neurons") / "meta.json",
     log:
@@ -69,47 +67,46 @@ rule features_neurons:
         runtime=240,
         gpu=GPU,
     params:
-        settings=config_.settings("compute", "activations", "features").json(),
+        settings=config_.settings("compute", "features").json(),
         model=subpath(input.weights, parent=True),
         corpus=R.corpus(),
         evaluation=R.evaluation(),
         out=subpath(output.matrix, parent=True),
     message:
-        "features {wildcards.model}/neurons: measure the neurons, and the losses without a dictionary"
+        "features {wildcards.model}/neurons: measure the neurons"
     shell:
         "python -m replication features neurons --settings {params.settings:q} --log {log} --name {wildcards.model}/neurons"
         " --model {params.model} --corpus {params.corpus} --evaluation {params.evaluation} --out {params.out}"
 
 
-rule features_losses:
+rule features_site:
     input:
-        code=code("replication.features.bare"),
+        code=code("replication.features.site"),
         tokens=R.evaluation() / "tokens.safetensors",
         weights=R.model("{model}") / "weights.safetensors",
         architecture=R.model("{model}") / "architecture.json",
     output:
-        losses=R.features("{model}") / "losses.parquet",
-        meta=R.features("{model}") / "meta.json",
+        losses=R.features("{model}/{site}") / "losses.parquet",
+        mean=R.features("{model}/{site}") / "site_mean.safetensors",
+        meta=R.features("{model}/{site}") / "meta.json",
     log:
-        R.log("features/{model}.log"),
+        R.log("features/{model}/{site}.log"),
     benchmark:
-        R.benchmark("features/{model}.tsv")
-    wildcard_constraints:
-        model="|".join(without_dictionaries(config_)) or "(?!)",
+        R.benchmark("features/{model}/{site}.tsv")
     threads: THREADS
     resources:
         mem_mb=2000,
         runtime=60,
         gpu=GPU,
     params:
-        settings=config_.settings("compute", "activations", "features").json(),
+        settings=config_.settings("compute", "features").json(),
         model=subpath(input.weights, parent=True),
         evaluation=R.evaluation(),
         out=subpath(output.losses, parent=True),
     message:
-        "features {wildcards.model}: measure the losses of a model without a dictionary"
+        "features {wildcards.model}/{wildcards.site}: measure the site without any dictionary"
     shell:
-        "python -m replication features losses --settings {params.settings:q} --log {log} --model {params.model}"
+        "python -m replication features site --settings {params.settings:q} --log {log} --site {wildcards.site} --model {params.model}"
         " --evaluation {params.evaluation} --out {params.out}"
 
 
@@ -121,8 +118,14 @@ rule features_dictionary:
         start=R.sae("{model}/{id}") / "start.safetensors",
         weights=R.model("{model}") / "weights.safetensors",
         architecture=R.model("{model}") / "architecture.json",
-        losses=R.features("{model}/neurons") / "losses.parquet",
-        mean=R.features("{model}/neurons") / "site_mean.safetensors",
+        losses=lambda wildcards: R.features(
+            config_.site_of(f"{wildcards.model}/{wildcards.id}")
+        )
+        / "losses.parquet",
+        mean=lambda wildcards: R.features(
+            config_.site_of(f"{wildcards.model}/{wildcards.id}")
+        )
+        / "site_mean.safetensors",
         tokenizer=R.corpus() / "tokenizer.json",
         unigrams=R.corpus() / "unigrams.safetensors",
     output:
@@ -142,10 +145,10 @@ rule features_dictionary:
         runtime=240,
         gpu=GPU,
     params:
-        settings=config_.settings("compute", "activations", "features").json(),
+        settings=config_.settings("compute", "features").json(),
         dictionary=subpath(input.dictionary, parent=True),
         model=subpath(input.weights, parent=True),
-        neurons=subpath(input.losses, parent=True),
+        site=subpath(input.losses, parent=True),
         corpus=R.corpus(),
         evaluation=R.evaluation(),
         out=subpath(output.matrix, parent=True),
@@ -153,7 +156,7 @@ rule features_dictionary:
         "features {wildcards.model}/{wildcards.id}: measure the features"
     shell:
         "python -m replication features dictionary --settings {params.settings:q} --log {log} --name {wildcards.model}/{wildcards.id}"
-        " --dictionary {params.dictionary} --model {params.model} --neurons {params.neurons} --corpus {params.corpus}"
+        " --dictionary {params.dictionary} --model {params.model} --site {params.site} --corpus {params.corpus}"
         " --evaluation {params.evaluation} --out {params.out}"
 
 
@@ -183,7 +186,7 @@ rule features_matches:
         runtime=240,
         gpu=0,
     params:
-        settings=config_.settings("compute", "activations", "features").json(),
+        settings=config_.settings("compute", "features").json(),
         pairs=[f"{left}={right}" for left, right in pairs(config_)],
         models=R.root / "model",
         dictionaries=R.root / "sae",
@@ -252,7 +255,7 @@ rule features_ablation:
         runtime=240,
         gpu=GPU,
     params:
-        settings=config_.settings("compute", "activations", "studies").json(),
+        settings=config_.settings("compute", "studies").json(),
         dictionary=subpath(input.dictionary, parent=True),
         model=subpath(input.weights, parent=True),
         evaluation=R.evaluation(),
@@ -290,7 +293,7 @@ rule features_effects:
         runtime=240,
         gpu=GPU,
     params:
-        settings=config_.settings("compute", "activations", "features").json(),
+        settings=config_.settings("compute", "features").json(),
         models=R.root / "model",
         dictionaries=R.root / "sae",
         evaluation=R.evaluation(),
@@ -374,7 +377,7 @@ rule features_texts:
         runtime=60,
         gpu=GPU,
     params:
-        settings=config_.settings("compute", "activations").json(),
+        settings=config_.settings("compute").json(),
         names=on_texts(config_),
         texts=subpath(input.index, parent=True),
         models=R.root / "model",

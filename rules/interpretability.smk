@@ -39,7 +39,7 @@ rule interpretability_units:
         runtime=60,
         gpu=0,
     params:
-        settings=config_.settings("compute", "activations", "features").json(),
+        settings=config_.settings("compute", "features").json(),
         units=config_.interpretability.units,
         features=subpath(input.matrix, parent=True),
         evaluation=R.evaluation(),

@@ -4,8 +4,19 @@
 rule sae:
     input:
         code=code("replication.sae.fit"),
-        statistics=R.activations("{model}") / "statistics.json",
-        blocks=R.activations("{model}") / "blocks",
+        statistics=lambda wildcards: R.activations(
+            config_.site_of(f"{wildcards.model}/{wildcards.id}")
+        )
+        / "statistics.json",
+        blocks=lambda wildcards: R.activations(
+            config_.site_of(f"{wildcards.model}/{wildcards.id}")
+        )
+        / "blocks",
+        start=lambda wildcards: [
+            R.sae(config_.dictionaries[name].warm_start) / "sae_weights.safetensors"
+            for name in [f"{wildcards.model}/{wildcards.id}"]
+            if config_.dictionaries[name].warm_start
+        ],
         weights=R.model("{model}") / "weights.safetensors",
         architecture=R.model("{model}") / "architecture.json",
         tokens=R.corpus() / "train.safetensors",
@@ -13,6 +24,7 @@ rule sae:
         weights=R.sae("{model}/{id}") / "sae_weights.safetensors",
         config=R.sae("{model}/{id}") / "cfg.json",
         start=R.sae("{model}/{id}") / "start.safetensors",
+        watch=R.sae("{model}/{id}") / "watch.safetensors",
         training=R.sae("{model}/{id}") / "log.csv",
         meta=R.sae("{model}/{id}") / "meta.json",
     log:
@@ -36,13 +48,16 @@ rule sae:
         ).json(),
         model=subpath(input.architecture, parent=True),
         activations=subpath(input.statistics, parent=True),
+        start=lambda wildcards, input: (
+            f"--start {Path(input.start[0]).parent}" if input.start else ""
+        ),
         state=str(R.state("sae", "{model}", "{id}")),
         out=subpath(output.weights, parent=True),
     message:
         "sae {wildcards.model}/{wildcards.id}: fit the dictionary"
     shell:
         "python -m replication sae fit --settings {params.settings:q} --log {log} --name {wildcards.model}/{wildcards.id}"
-        " --model {params.model} --tokens {input.tokens} --activations {params.activations} --state {params.state} --out {params.out}"
+        " --model {params.model} --tokens {input.tokens} --activations {params.activations} {params.start} --state {params.state} --out {params.out}"
 
 
 use rule sae as large_sae with:

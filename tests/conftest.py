@@ -66,5 +66,5 @@ def world(tmp_path):
     from replication.activations.harvest import harvest
 
     model, tokens, activations = make_model(tmp_path / "model" / "A"), make_tokens(tmp_path / "corpus" / "train.safetensors"), tmp_path / "activations" / "A"
-    harvest(settings=replace(TINY, sae=None), model=model, tokens=tokens, out=activations)
+    harvest(settings=replace(TINY, sae=None), site="mlp_act", model=model, tokens=tokens, out=activations)
     return {"model": model, "tokens": tokens, "activations": activations}

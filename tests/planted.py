@@ -17,9 +17,10 @@ from scipy import sparse
 
 from replication import artifacts, provenance
 from replication.artifacts import Layout
-from replication.config import Config, Sae, model_of, resampling_steps
+from replication.config import Config, Sae, d_in, model_of, resampling_steps
 from replication.corpus import tokenizer
-from replication.features import bare, effects, every, neurons, on_texts, pairs, profile, relations, shown, sizes, tables, without_dictionaries
+from replication.features import effects, every, neurons, on_texts, pairs, profile, relations, shown, sizes, tables, without_dictionaries
+from replication.features import site as site_of_model
 from replication.features import texts as fixed_texts
 from replication.features.ablation import measure as ablate
 from replication.features.contexts import make as make_contexts
@@ -36,6 +37,7 @@ from replication.model.transformer import Architecture, Transformer
 from replication.provenance import Stopwatch
 from replication.rating import ratings, rubric, sample
 from replication.rating.source import Source
+from replication.sae.dictionary import describe
 
 
 def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 60) -> dict:
@@ -150,17 +152,19 @@ def transformer(layout: Layout, config: Config, name: str) -> None:
             if parameter.dim() > 1:
                 parameter *= 4
     finish(config, layout.model(name), *(path.name for path in store.save(made, layout.model(name)).values()), model=name)
-    settings = config.settings("compute", "activations", "features")
-    if name in without_dictionaries(config):
-        bare.measure(settings=settings, model=layout.model(name), evaluation=layout.evaluation(), out=layout.features(name))
-    else:
+    settings = config.settings("compute", "features")
+    for table in {*map(config.site_of, config.dictionaries), *without_dictionaries(config)}:
+        if model_of(table) == name:
+            site_of_model.measure(settings=settings, site=table.partition("/")[2], model=layout.model(name), evaluation=layout.evaluation(), out=layout.features(table))
+    if any(model_of(table) == name for table in config.dictionaries):
         neurons.measure(settings=settings, name=f"{name}/neurons", model=layout.model(name), corpus=layout.corpus(),
                         evaluation=layout.evaluation(), out=layout.features(f"{name}/neurons"))
 
 
 def dictionary(layout: Layout, config: Config, name: str, sae: Sae, on: np.ndarray, text: np.ndarray, rng: np.random.Generator) -> None:
     """Two clusters of features; the lower one shares its encoder direction. `on` [token, context] is where the first features fire."""
-    d_in, n_ctx = config.models[name.partition("/")[0]].d_mlp, config.models["A"].n_ctx
+    model, n_ctx = config.models[model_of(name)], config.models["A"].n_ctx
+    width = d_in(model, sae.site)
     contexts = config.features.contexts
     tokens = contexts * n_ctx
     lower = rng.random(sae.d_sae) < (0.75 if name == "A/kaiming" else 0.2)
@@ -180,23 +184,23 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, on: np.ndarr
         step = config.features.shard_contexts * n_ctx
         for start in range(0, tokens, step):
             writer.append(chosen[start:start + step])
-    shared = rng.normal(size=d_in)
-    encoder = rng.normal(size=(sae.d_sae, d_in))
-    decoder = rng.laplace(size=(sae.d_sae, d_in)) ** 3
+    shared = rng.normal(size=width)
+    encoder = rng.normal(size=(sae.d_sae, width))
+    decoder = rng.laplace(size=(sae.d_sae, width)) ** 3
     decoder /= np.linalg.norm(decoder, axis=1, keepdims=True)
-    encoder = np.where(lower[:, None], 3 * shared + encoder, 0.8 * decoder * np.sqrt(d_in) + 0.5 * encoder) / np.sqrt(d_in)
+    encoder = np.where(lower[:, None], 3 * shared + encoder, 0.8 * decoder * np.sqrt(width) + 0.5 * encoder) / np.sqrt(width)
     bias = np.where(lower, rng.normal(-0.6, 0.1, sae.d_sae), rng.normal(-0.3, 0.15, sae.d_sae)).astype(np.float32)
     save(config, layout.sae(name), artifacts.SAE_WEIGHTS, {
         "W_enc": np.ascontiguousarray(encoder.T, np.float32), "b_enc": bias,
-        "W_dec": decoder.astype(np.float32), "b_dec": np.zeros(d_in, np.float32)})
+        "W_dec": decoder.astype(np.float32), "b_dec": np.zeros(width, np.float32)})
     fired = np.bincount(places % sae.d_sae, minlength=sae.d_sae)
     live = fired > 0
     part = np.where(~live, "dead", np.where(lower, "ultralow", "other"))
     measured, examples = profile.activations(EvaluationMatrix(path), text, side=4)
     examples.to_parquet(folder / artifacts.EXAMPLES, index=False)
-    model, vocabulary = store.load(layout.model(name.partition("/")[0])), Vocabulary.read(layout.corpus())
-    readout = Readout.of(model, vocabulary.counts, rare_token=config.features.rare_token)
-    logits = profile.logits(readout, written(model, "mlp_act", torch.from_numpy(decoder.astype(np.float32))), vocabulary.strings)
+    transformer, vocabulary = store.load(layout.model(model_of(name))), Vocabulary.read(layout.corpus())
+    readout = Readout.of(transformer, vocabulary.counts, rare_token=config.features.rare_token)
+    logits = profile.logits(readout, written(transformer, sae.site, torch.from_numpy(decoder.astype(np.float32))), vocabulary.strings)
     table = pd.concat([measured, logits], axis=1).assign(**{
         "bias": bias, "decoder_encoder": (encoder * decoder).sum(1),
         "moved": ~lower | (rng.random(sae.d_sae) < 0.1), "part": part, "cluster": np.where(live, np.where(lower, "lower", "upper"), None),
@@ -219,11 +223,12 @@ def dictionary(layout: Layout, config: Config, name: str, sae: Sae, on: np.ndarr
         "mixture": {"separation": 4.2, "bic_gain": 100.0, "valley": 0.2, "clear": True}, "features": sae.d_sae}))
     finish(config, folder, path.name, artifacts.FEATURES, artifacts.EXAMPLES, artifacts.LOSSES, artifacts.EVALUATION)
     training_log(config, layout.sae(name), sae, rng)
-    start = rng.normal(size=(sae.d_sae, d_in))
+    start = rng.normal(size=(sae.d_sae, width))
     save(config, layout.sae(name), artifacts.SAE_START, {
         "W_dec": (start / np.linalg.norm(start, axis=1, keepdims=True)).astype(np.float32), "resampled": np.zeros(sae.d_sae, np.int32),
         "last_fired": np.zeros(sae.d_sae, np.int32)})
-    finish(config, layout.sae(name), artifacts.SAE_WEIGHTS, artifacts.SAE_START, artifacts.TRAINING_LOG)
+    describe(layout.sae(name), d_in=width, sae=sae, model=model, name=model_of(name))
+    finish(config, layout.sae(name), artifacts.SAE_WEIGHTS, artifacts.SAE_CONFIG, artifacts.SAE_START, artifacts.TRAINING_LOG)
 
 
 def training_log(config: Config, folder: Path, sae: Sae, rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Read a model's site over the planned tokens: store the blocks when the config says so, and measure the vectors."""
+"""Read one site of a model over the planned tokens: store the blocks when the config says so, and measure the vectors."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,7 @@ MEASURED_WHEN_STREAMED = 1  # blocks; a stream's vectors are measured on its fir
 MEASURED_AT_ONCE = 8_192  # vectors made float32 at one time: few enough for a CPU's cache
 
 
-def harvest(*, settings: Settings, model: Path, tokens: Path, out: Path, progress: Progress | None = None) -> None:
+def harvest(*, settings: Settings, site: str, model: Path, tokens: Path, out: Path, progress: Progress | None = None) -> None:
     """Write `statistics.json` and, when `storage` is `stored`, the blocks.
 
     The statistics: mean norm of a vector, root mean square of an element, share of elements that are zero, over
@@ -22,7 +22,7 @@ def harvest(*, settings: Settings, model: Path, tokens: Path, out: Path, progres
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.activations and settings.compute
     device = compute.device(settings.compute)
-    source = recompute(settings, model_folder=model, tokens=tokens, device=device)
+    source = recompute(settings, site=site, model_folder=model, tokens=tokens, device=device)
     stored = settings.activations.storage == "stored"
     blocks = out / artifacts.BLOCKS
     shutil.rmtree(blocks, ignore_errors=True)
@@ -44,8 +44,8 @@ def harvest(*, settings: Settings, model: Path, tokens: Path, out: Path, progres
             artifacts.write_tensors(files[f"block {block}"], {"vectors": vectors})
         progress(block + 1, measured)
     artifacts.write_json(out / artifacts.STATISTICS, {
-        "site": settings.activations.site, "d_in": d_in, "storage": settings.activations.storage, "vectors": source.plan.blocks * source.plan.block,
+        "site": site, "d_in": d_in, "storage": settings.activations.storage, "vectors": source.plan.blocks * source.plan.block,
         "block": source.plan.block, "blocks": source.plan.blocks, "per_context": source.plan.per_context, "contexts": len(source.plan.contexts),
         "measured": count, "mean_norm": norm / count, "rms": (squares / (count * d_in)) ** 0.5, "share_zero": zeros / (count * d_in)})
-    artifacts.write_meta(out, stage="activations", settings=settings, files=files, stopwatch=stopwatch, device=str(device), dtype=settings.activations.dtype,
+    artifacts.write_meta(out, stage="activations", settings=settings, files=files, stopwatch=stopwatch, site=site, device=str(device), dtype=settings.activations.dtype,
                          inputs={"model": model / artifacts.WEIGHTS, "tokens": tokens})

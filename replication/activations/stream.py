@@ -58,6 +58,14 @@ class Stream:
                     yield vectors[place * batch : (place + 1) * batch].float()
                 del vectors  # before the next is asked for, so that there are two blocks at most
 
+    def last(self, count: int) -> Float[Tensor, "count d_in"]:
+        """The last vectors of the order, as they are kept. Raises UserError when there are not so many."""
+        held = self.block * self.blocks
+        if count > held:
+            raise UserError(f"the last {count} vectors are asked for, but the activations hold {held}; raise activations.vectors")
+        first = (held - count) // self.block
+        return torch.cat([self._on_device(block) for block in range(first, self.blocks)])[held - count - first * self.block :]
+
     def _on_device(self, block: int) -> Float[Tensor, "block d_in"]:
         return self.read(block).to(self.device)
 
@@ -107,7 +115,7 @@ class Recomputed:
         out: Tensor | None = None
         done = 0
         for some, where in zip(contexts.split(at_once), positions.split(at_once), strict=True):
-            mid = self.transformer.resid_mid(self.tokens[some].to(self.device))
+            mid = self.transformer.before(self.tokens[some].to(self.device), self.site)
             picked = mid.gather(1, where.to(self.device)[:, :, None].expand(-1, -1, mid.shape[-1])).flatten(0, 1)
             vectors = self.transformer.read_from(picked, self.site)  # the MLP sees the sampled positions only
             if out is None:
@@ -118,11 +126,11 @@ class Recomputed:
         return out
 
 
-def recompute(settings: Settings, *, model_folder: Path, tokens: Path, device: torch.device) -> Recomputed:
-    """Blocks from tokens by a model's forward pass up to the site. Raises UserError when the text is too short."""
+def recompute(settings: Settings, *, site: str, model_folder: Path, tokens: Path, device: torch.device) -> Recomputed:
+    """Blocks from tokens by a model's forward pass up to a site. Raises UserError when the text is too short."""
     assert settings.activations
     text = read_tokens(tokens)
-    return Recomputed(plan=plan_of(settings, text), transformer=load(model_folder, device), tokens=text, site=settings.activations.site,
+    return Recomputed(plan=plan_of(settings, text), transformer=load(model_folder, device), tokens=text, site=site,
                       dtype=DTYPES[settings.activations.dtype], device=device)
 
 
@@ -135,10 +143,11 @@ def plan_of(settings: Settings, text: Int32[Tensor, "context n_ctx"]) -> Plan:
 def open_stream(settings: Settings, *, model: Path, tokens: Path, folder: Path, device: torch.device) -> Stream:
     """The stream that a config asks for. Raises ArtifactError when stored activations are missing or broken."""
     artifacts.check(folder, artifacts.STATISTICS)
+    assert settings.sae
     statistics = artifacts.read_json(folder / artifacts.STATISTICS)
     stored, size = statistics["storage"] == "stored", statistics["block"]
-    read: Blocks = Stored(folder) if stored else recompute(settings, model_folder=model, tokens=tokens, device=device)
-    if settings.sae and settings.sae.per_context:
+    read: Blocks = Stored(folder) if stored else recompute(settings, site=settings.sae.site, model_folder=model, tokens=tokens, device=device)
+    if settings.sae.per_context:
         read = Thinned(read, plan_of(settings, read_tokens(tokens)), settings.sae.per_context)
         size = size // statistics["per_context"] * settings.sae.per_context
     # Not where blocks are recomputed on the CPU: that is work for the same cores, and a job keeps to the threads that it was given.

@@ -8,7 +8,7 @@ import replication
 from replication import artifacts, provenance
 from replication.browser.schema import CONFIG_HASH, CORPUS_HASH, VERSION_OF, About
 from replication.browser.source import Source
-from replication.config import Settings, model_of
+from replication.config import Settings, d_in, model_of
 
 
 def read(source: Source, settings: Settings, shown: Sequence[str]) -> About:
@@ -18,7 +18,7 @@ def read(source: Source, settings: Settings, shown: Sequence[str]) -> About:
 
 
 def _facts(source: Source, settings: Settings) -> Iterator[tuple[str, str]]:
-    assert settings.models and settings.studies and settings.activations and settings.corpus
+    assert settings.models and settings.studies and settings.dictionaries and settings.corpus
     corpus, tokens, model = source.corpus(), source.tokens(), settings.models[model_of(settings.studies.main)]
     yield "seed", str(settings.seed)
     yield CONFIG_HASH, settings.hash()
@@ -26,17 +26,16 @@ def _facts(source: Source, settings: Settings) -> Iterator[tuple[str, str]]:
     yield CORPUS_HASH, str(corpus["manifest_sha256"])[:12]
     yield "evaluation tokens", f"{tokens.size:,}"
     yield "model", f"d_model {model.d_model}, d_mlp {model.d_mlp}, n_ctx {model.n_ctx}, d_vocab {len(source.strings):,}"
-    yield "site", settings.activations.site
+    yield "site", settings.dictionaries[settings.studies.main].site
     yield VERSION_OF, replication.__version__
     yield "source commit", provenance.commit()
 
 
 def _row(source: Source, settings: Settings, name: str, shown: Sequence[str]) -> dict[str, Any]:
-    assert settings.dictionaries and settings.models and settings.activations
+    assert settings.dictionaries and settings.models
     sae, model, measured = settings.dictionaries[name], settings.models[model_of(name)], source.evaluation(name)
     made = artifacts.read_json(source.layout.sae(name) / artifacts.META)
-    d_in = model.d_mlp if settings.activations.site == "mlp_act" else model.d_model
     found = {key: measured.get(key) for key in ("l0", "recovered", "dead", "ultralow")}
-    return {"name": name, "table": name in shown, "d_sae": sae.d_sae, "l1": sae.l1, "l1_summed": sae.l1 * d_in,
+    return {"name": name, "table": name in shown, "d_sae": sae.d_sae, "l1": sae.l1, "l1_summed": sae.l1 * d_in(model, sae.site),
             **{key: value if value is not None and math.isfinite(value) else None for key, value in found.items()},
             "seed": sae.seed, "commit": made["commit"], "config": made["config_hash"], "vectors": sae.vectors, "shuffled": bool(model.shuffle_of)}

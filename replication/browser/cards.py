@@ -57,13 +57,13 @@ class Parts:
 
 def read(source: Source, settings: Settings, name: str, shown: Sequence[str], offered: Offered) -> Table:
     """A table of a run. `shown` are all tables that have cards: relations lead to these. Raises ArtifactError when a file is missing or changed."""
-    assert settings.features and settings.activations and settings.contexts
+    assert settings.features and settings.contexts
     features = source.table(name)
     fired = features["fired"].to_numpy(np.int64)
     gathered = examples.gather(source.examples(name, *examples.COLUMNS), source.effects(name), source.matrix(name), fired, source.tokens(),
                                side=settings.features.window)
     matches, edges = source.matches(), source.relations()
-    near = relations.gather(name, shown, features=features, matches=matches, edges=edges, neurons=settings.activations.site == "mlp_act")
+    near = relations.gather(name, shown, features=features, matches=matches, edges=edges, neurons=all(sae.site == "mlp_act" for sae in (settings.dictionaries or {}).values()))
     units = scores(source, name, offered.kinds, explainers(settings)) if offered.kinds else pd.DataFrame()
     texts = source.texts(name)
     kind: Literal["features", "neurons"] = "neurons" if name.endswith(f"/{NEURONS}") else "features"

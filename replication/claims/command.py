@@ -63,7 +63,7 @@ def report(arguments: argparse.Namespace, settings: Settings, progress: Progress
     contexts = settings.studies.contexts if settings.studies else ()
     page.make(
         settings=settings, claims=arguments.ledger, drawn=inputs.drawn(arguments.exhibits, contexts, arguments.numbers), captions=arguments.captions,
-        written=arguments.written, corpus=arguments.corpus, reference=_folder(arguments.reference), run=arguments.results,
+        numbers=arguments.numbers, written=arguments.written, corpus=arguments.corpus, reference=_folder(arguments.reference), run=arguments.results,
         html=arguments.html, pages=arguments.pdf)
     progress.say(f"open {arguments.html} or {arguments.pdf}")
 

@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from replication import artifacts
 from replication.claims.bibliography import Work
 from replication.claims.departures import Departure
 from replication.claims.statements import ClaimsError, read_rows
 from replication.claims.verdict import WORDS
+from replication.exhibits.caption import fill
 
 Row = Mapping[str, str]
 FINDINGS = ("exhibit", "published")
@@ -42,7 +44,7 @@ class Table:
 
 @dataclass
 class Part:
-    """One exhibit: what was published, its figure or table if it was drawn, its caption, and the rows of the ledger that it answers."""
+    """One exhibit: what was published, its figure or table, its caption, paragraphs about it, and the rows of the ledger that it answers."""
 
     id: str
     title: str
@@ -51,6 +53,7 @@ class Part:
     figure: Path | None = None
     table: Table | None = None
     caption: str = ""
+    discussion: Sequence[str] = ()
     absent: bool = False
     rows: list[Row] = field(default_factory=list)
 
@@ -112,13 +115,14 @@ class Report:
     versions: Mapping[str, str]
 
 
-def sections(rows: Sequence[Row], drawn: Sequence[Drawn], captions: Iterable[Path], published: Mapping[str, str]) -> list[Section]:
+def sections(rows: Sequence[Row], drawn: Sequence[Drawn], captions: Iterable[Path], published: Mapping[str, str],
+             discussed: Mapping[str, Sequence[str]]) -> list[Section]:
     """Sections in the order of the statements, which is the paper's, with the registry's exhibits that have none in their places.
 
-    `published` is what the paper found by exhibit or family (`findings`).
+    `published` is what the paper found by exhibit or family (`findings`), `discussed` paragraphs by exhibit (`discussions`).
     """
     said, known = {path.stem: path for path in captions}, {exhibit.id for exhibit in drawn}
-    parts = {exhibit.id: _part(exhibit, said.get(exhibit.id), published) for exhibit in drawn}
+    parts = {exhibit.id: _part(exhibit, said.get(exhibit.id), published, discussed) for exhibit in drawn}
     homes: dict[str, list[str]] = {}
     for row in rows:
         name = row["exhibit"]
@@ -143,6 +147,13 @@ def findings(path: Path) -> dict[str, str]:
             raise ClaimsError(f"{path} has two rows for {row['exhibit']!r}; one says what the paper found")
         found[row["exhibit"]] = row["published"]
     return found
+
+
+def discussions(folder: Path, numbers: Iterable[Path]) -> dict[str, list[str]]:
+    """Paragraphs by exhibit, one file of the folder each, with the numbers of the study of that name, whose `numbers.json` is among `numbers`."""
+    found = {path.parent.name: artifacts.read_json(path)["numbers"] for path in numbers}
+    return {path.stem: [said for block in path.read_text(encoding="utf-8").split("\n\n") if (said := fill(block, found.get(path.stem, {})))]
+            for path in sorted(folder.glob("*.md"))}
 
 
 def merged(first: Iterable[str], second: Iterable[str]) -> list[str]:
@@ -184,9 +195,9 @@ def _entries(names: Sequence[str], here: Mapping[str, Drawn], parts: Mapping[str
     return list(entries.values())
 
 
-def _part(exhibit: Drawn, caption: Path | None, published: Mapping[str, str]) -> Part:
+def _part(exhibit: Drawn, caption: Path | None, published: Mapping[str, str], discussed: Mapping[str, Sequence[str]]) -> Part:
     title = f"{exhibit.title}: {exhibit.context}" if exhibit.context else exhibit.title
-    part = Part(exhibit.id, title, exhibit.context, published.get(exhibit.id, ""), absent=bool(exhibit.absent))
+    part = Part(exhibit.id, title, exhibit.context, published.get(exhibit.id, ""), discussion=discussed.get(exhibit.id, ()), absent=bool(exhibit.absent))
     if caption:
         part.caption = caption.read_text(encoding="utf-8").strip()
     if exhibit.file.suffix == ".md":

@@ -15,6 +15,7 @@ from replication.studies import STUDIES
 PROJECT = PACKAGE.parent
 DRAWN = {"figure": ".png", "table": ".md"}
 WRITTEN = ("report.html.j2", "base.html.j2", "ledger.html.j2", "reading.md", "findings.csv", "departures.csv", "references.bib")  # of the report
+QUESTIONS = "questions"  # folder of half a page on each question of readers
 TEMPLATES = ("base.html.j2", "ledger.html.j2")  # what the ledger's page extends and imports
 
 
@@ -22,6 +23,12 @@ def reference(run: str) -> list[str]:
     """Frozen numbers of a run with their provenance, or nothing where none are frozen."""
     folder = PROJECT / "results" / "reference" / run
     return [os.path.relpath(folder / name) for name in (NUMBERS, PROVENANCE)] if (folder / NUMBERS).is_file() else []
+
+
+def written() -> list[str]:
+    """What people wrote for the report, the first of them in the folder of all."""
+    folder = PROJECT / "paper" / "report"
+    return [os.path.relpath(path) for path in (*(folder / name for name in WRITTEN), *sorted((folder / QUESTIONS).glob("*.md")))]
 
 
 def numbers(layout: Layout) -> list[Path]:

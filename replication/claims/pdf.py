@@ -208,6 +208,8 @@ def _part(pages: Pages, part: Part, level: int, pictures: Callable[[Path], Pictu
     if part.table:
         _listing(pages, part.table, part.id)
     _said(pages, "This run", part.caption)
+    for paragraph in part.discussion:
+        pages.say(paragraph, TEXT, after=1.5)
     if part.rows:
         _judged(pages, part.rows)
     pages.ln(4)

@@ -11,7 +11,7 @@ from replication.claims import bibliography, content, ledger, pdf, pictures
 from replication.claims import departures as departing
 from replication.claims import reference as frozen
 from replication.claims.content import Drawn
-from replication.claims.inputs import WRITTEN
+from replication.claims.inputs import QUESTIONS, WRITTEN
 from replication.claims.numerals import numeral
 from replication.claims.page import render
 from replication.claims.statements import ClaimsError
@@ -22,9 +22,10 @@ from replication.provenance import Stopwatch
 STAGES = ("corpus", "model", "activations", "sae", "features", "interpretability", "studies", "exhibits", "claims")
 
 
-def make(*, settings: Settings, claims: Path, drawn: Sequence[Drawn], captions: Sequence[Path], written: Path, corpus: Path,
+def make(*, settings: Settings, claims: Path, drawn: Sequence[Drawn], captions: Sequence[Path], numbers: Sequence[Path], written: Path, corpus: Path,
          reference: Path | None, run: Path, html: Path, pages: Path) -> None:
-    """Write the report of a run as html and pdf, with metadata beside it; `written` is the folder of what people wrote for it (`WRITTEN`).
+    """Write the report of a run as html and pdf, with metadata beside it; `written` is the folder of what people wrote for it (`WRITTEN`, and
+    `questions/<exhibit>.md`, whose numbers are those of the studies in `numbers`).
 
     Raises UserError when a part of it is missing, cannot be read, or the template is broken.
     """
@@ -34,7 +35,8 @@ def make(*, settings: Settings, claims: Path, drawn: Sequence[Drawn], captions: 
     paragraphs, terms = how_to_read(written / "reading.md", len(rows))
     said = content.Report(
         run=settings.run, facts=facts(settings, artifacts.read_json(corpus), known, run), reading=paragraphs, terms=terms, counts=ledger.counts(rows),
-        sections=content.sections(rows, drawn, captions, content.findings(written / "findings.csv")), rows=rows,
+        sections=content.sections(rows, drawn, captions, content.findings(written / "findings.csv"),
+                                  content.discussions(written / QUESTIONS, numbers)), rows=rows,
         departures=departing.table(written / "departures.csv", settings), works=bibliography.read(written / "references.bib"),
         versions=provenance.versions())
     picture = cache(pictures.read)

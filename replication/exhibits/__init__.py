@@ -30,7 +30,7 @@ class Exhibit:
 
 PACKAGES: Mapping[str, str] = {  # where the exhibits of each section of the paper lie
     "Problem setup": "setup", "Detailed investigations": "detailed", "Global analysis": "overall", "Phenomenology": "phenomenology",
-    "Appendices": "appendices", "Beyond the paper": "beyond"}
+    "Appendices": "appendices", "Readers' questions": "questions", "Beyond the paper": "beyond"}
 
 
 def _exhibit(name: str, section: str, title: str, kind: Literal["figure", "table"] = "figure") -> Exhibit:
@@ -83,6 +83,16 @@ EXHIBITS: Mapping[str, Exhibit] = {exhibit.id: exhibit for exhibit in (
     _exhibit("neuron_basis", "Appendices", "Features in the neuron basis"),
     _exhibit("training_curves", "Appendices", "Training curves"),
     _exhibit("recipe_ablations", "Appendices", "What each choice of the recipe does"),
+    _exhibit("sites", "Readers' questions", "Where to decompose"),
+    _exhibit("logit_target", "Readers' questions", "Autoencoding logit updates"),
+    _exhibit("null_space", "Readers' questions", "What the rest of the network cannot see"),
+    _exhibit("dictionary_slices", "Readers' questions", "Features seen from one neuron"),
+    _exhibit("ultralow_dynamics", "Readers' questions", "Where the low-density cluster comes from"),
+    _exhibit("interpretability_tax", "Readers' questions", "What interpretability costs"),
+    _exhibit("dictionary_similarity", "Readers' questions", "Which features recur"),
+    _exhibit("context_dependence", "Readers' questions", "Token detectors and context detectors"),
+    _exhibit("upstream_causes", "Readers' questions", "Which features of the stream cause those of the MLP"),
+    _exhibit("feature_growth", "Readers' questions", "How features form, and a second layer"),
     _exhibit("cost_scaling", "Beyond the paper", "What a training step costs"),
 )}
 

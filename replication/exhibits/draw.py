@@ -7,7 +7,8 @@ import pandas as pd
 
 from replication import artifacts
 from replication.exhibits import Exhibit, style
-from replication.exhibits.study import Drawing, Study, Table, fill, read
+from replication.exhibits.caption import fill
+from replication.exhibits.study import Drawing, Study, Table, read
 
 ABSENT_HEIGHT = 1.1  # inches
 
@@ -24,7 +25,7 @@ def draw(*, exhibit: Exhibit, study: Path, caption: Path, distributions: Path, c
             style.save(drawn.figure, out, exhibit.id, exhibit.title, found.provenance, drawn.note)
         else:
             write(drawn, out, exhibit.id, found)
-    said = f"{found.absent[0].upper()}{found.absent[1:]}." if found.absent else fill(caption.read_text(encoding="utf-8"), found, drawn.facts)
+    said = f"{found.absent[0].upper()}{found.absent[1:]}." if found.absent else fill(caption.read_text(encoding="utf-8"), found.numbers, drawn.facts)
     with artifacts.atomic(out / f"{exhibit.id}.txt") as temporary:
         temporary.write_text(said + "\n", encoding="utf-8")
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -83,18 +82,3 @@ def published(claims: Path, study: str) -> dict[str, float]:
     table = table.assign(published=pd.to_numeric(table["published"], errors="coerce")).dropna(subset=["published", "number"])
     table = table[table["number"].str.startswith(f"{study}.")].drop_duplicates("number")
     return {number.partition(".")[2]: float(value) for number, value in zip(table["number"], table["published"], strict=True)}
-
-
-def fill(template: str, study: Study, facts: dict[str, str]) -> str:
-    """A caption with its numbers: `{other.value:,.0f}`, `{auc_gain.low:.3f}`, `{tokens}`.
-
-    A template has one sentence a line; a sentence that names a number which this run did not measure is left out.
-    """
-    places: dict[str, Any] = {key: SimpleNamespace(**number) for key, number in study.numbers.items()} | facts
-    sentences = []
-    for line in template.splitlines():
-        try:
-            sentences.append(line.strip().format_map(places))
-        except (KeyError, AttributeError):
-            continue
-    return " ".join(sentence for sentence in sentences if sentence)

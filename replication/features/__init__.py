@@ -1,9 +1,10 @@
 """What every feature of a dictionary and every neuron of a model does, measured in one pass over shared evaluation tokens."""
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator
 
-from replication.config import Config, model_of
+from replication.config import Config, Model, model_of
 
 NEURONS = "neurons"  # the id of a model's neurons among its dictionaries: A/neurons/32
 STRONGEST = 32  # neurons that are kept on a token of a fixed text; of features all
@@ -25,14 +26,29 @@ def tables(config: Config) -> list[str]:
     return list(dict.fromkeys(name for pair in pairs(config) for name in pair))
 
 
+def papers(config: Config) -> list[str]:
+    """The dictionaries that the paper's exhibits are about: of the main one's site, on models that differ from its own in seed, text or shuffling only.
+
+    Dictionaries at other sites, or on models of another kind or on their way, answer single questions.
+    """
+    main = config.dictionaries[config.studies.main]
+
+    def kind(name: str) -> Model:
+        model = config.models[model_of(name)]
+        return dataclasses.replace(config.models[model.shuffle_of] if model.shuffle_of else model, seed=0, stream=0)
+
+    return [name for name, sae in config.dictionaries.items() if sae.site == main.site and kind(name) == kind(config.studies.main)]
+
+
 def every(config: Config) -> list[str]:
-    """All tables of a run: its dictionaries, and the neurons of each model that has one."""
-    return [*config.dictionaries, *dict.fromkeys(f"{model_of(name)}/{NEURONS}" for name in config.dictionaries)]
+    """All tables whose features are ranked by contexts: `papers`, and the neurons of their models."""
+    return [*papers(config), *dict.fromkeys(f"{model_of(name)}/{NEURONS}" for name in papers(config))]
 
 
 def without_dictionaries(config: Config) -> list[str]:
-    """Trained models without a dictionary, of which only the losses are measured."""
-    return [name for name in config.trained_models() if not any(model_of(dictionary) == name for dictionary in config.dictionaries)]
+    """The sites of trained models that have no dictionary, each that of the main one: of them only the losses are measured."""
+    bare = [name for name in config.trained_models() if not any(model_of(dictionary) == name for dictionary in config.dictionaries)]
+    return [f"{name}/{config.dictionaries[config.studies.main].site}" for name in bare]
 
 
 def replicates(name: str, names: Iterable[str]) -> list[str]:
@@ -56,12 +72,13 @@ def sizes(config: Config) -> list[str]:
 
 def shown(config: Config) -> list[str]:
     """The tables whose features can be looked at one by one: `browser.tables`, or the main dictionary, its other sizes, its
-    twin, its first counterparts on shuffled copies of its model, and the model's neurons.
+    twin, its first counterparts on shuffled copies of its model, all at its site, and the model's neurons.
     """
     main = config.studies.main
     first = [name for name in shuffled(main, config) if name.partition("/")[2] == main.partition("/")[2]]
     default = [main, f"{model_of(main)}/{NEURONS}", *sizes(config), config.studies.twin, *first]
-    return list(dict.fromkeys(config.browser.tables or default))
+    site = config.dictionaries[main].site
+    return list(config.browser.tables) or [name for name in dict.fromkeys(default) if name not in config.dictionaries or config.dictionaries[name].site == site]
 
 
 def on_texts(config: Config) -> list[str]:

@@ -29,6 +29,7 @@ from replication.model.transformer import EPS, Transformer
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.sae import load as load_dictionary
+from replication.sae import site_of
 
 BLOCK = {"cpu": 2**21, "cuda": 2**27}  # logits that exist at one time: 8 MB stay near a CPU's cache
 
@@ -92,13 +93,13 @@ def measure(*, settings: Settings, dictionary: Path, model: Path, evaluation: Pa
     file is missing or changed.
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
-    assert settings.studies and settings.activations and settings.compute
+    assert settings.studies and settings.compute
     device = compute.device(settings.compute)
     transformer, sae = load_model(model, device), load_dictionary(dictionary, str(device))
     tokens = read(evaluation)
     artifacts.check(matrix, artifacts.MATRIX)
     fired = EvaluationMatrix(matrix / artifacts.MATRIX)
-    directions = written(transformer, settings.activations.site, sae.W_dec)
+    directions = written(transformer, site_of(dictionary, transformer.architecture.n_layers), sae.W_dec)
     chosen = np.arange(REPORTING, len(tokens), len(HALVES))[: settings.studies.ablation_contexts]
     parts = []
     for k in range(fired.shards):

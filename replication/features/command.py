@@ -12,24 +12,25 @@ if TYPE_CHECKING:
 
 
 def register(job: "Job") -> None:
-    """The verbs: tokens, neurons, losses, dictionary, match, contexts, ablation, effects, relations, texts."""
+    """The verbs: tokens, neurons, site, dictionary, match, contexts, ablation, effects, relations, texts."""
     parser = job("tokens", tokens, "Draw the evaluation contexts from held-out text.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="features folder of the run")
 
-    parser = job("neurons", neurons, "Measure a model's neurons and its losses.")
+    parser = job("neurons", neurons, "Measure a model's neurons.")
     parser.add_argument("--name", required=True, help="the table's name, such as A/neurons")
     _shared(parser)
 
-    parser = job("losses", losses, "Measure the losses of a model that has no dictionary.")
+    parser = job("site", site, "Measure a site of a model without any dictionary: its mean, and the losses without it.")
+    parser.add_argument("--site", required=True, help="where a vector is read, such as mlp_act")
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--evaluation", type=Path, required=True, help="features folder of the run, which holds the evaluation tokens")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the table")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the site")
 
     parser = job("dictionary", dictionary, "Measure a dictionary's features in one pass over the evaluation tokens.")
     parser.add_argument("--name", required=True, help="model/id, such as A/1")
     parser.add_argument("--dictionary", type=Path, required=True, help="folder of the dictionary")
-    parser.add_argument("--neurons", type=Path, required=True, help="tables of the model's neurons")
+    parser.add_argument("--site", type=Path, required=True, help="folder of its site")
     _shared(parser)
 
     parser = job("match", match, "Match features of tables by the correlation of their activations.")
@@ -98,18 +99,18 @@ def neurons(arguments: argparse.Namespace, settings: Settings, progress: Progres
         out=arguments.out, progress=progress)
 
 
-def losses(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+def site(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
     """Parse and call."""
-    from replication.features.bare import measure as run
+    from replication.features.site import measure as run
 
-    run(settings=settings, model=arguments.model, evaluation=arguments.evaluation, out=arguments.out, progress=progress)
+    run(settings=settings, site=arguments.site, model=arguments.model, evaluation=arguments.evaluation, out=arguments.out, progress=progress)
 
 
 def dictionary(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
     """Parse and call."""
     from replication.features.evaluate import evaluate as run
 
-    run(settings=settings, name=arguments.name, dictionary=arguments.dictionary, model=arguments.model, neurons=arguments.neurons,
+    run(settings=settings, name=arguments.name, dictionary=arguments.dictionary, model=arguments.model, site=arguments.site,
         corpus=arguments.corpus, evaluation=arguments.evaluation, out=arguments.out, progress=progress)
 
 

@@ -46,7 +46,7 @@ def measure(
     done = 0
     fired = encoder(dictionary)
     for shard_ends, batch in batches(tokens, model, shard_contexts=shard_contexts):
-        mid = model.resid_mid(batch)
+        mid = model.before(batch, site)
         vectors = model.read_from(mid, site)
         x = vectors.flatten(0, 1)
         pairs = fired(x)

@@ -51,12 +51,12 @@ def measure(*, settings: Settings, name: str, models: Path, dictionaries: Path, 
     when an upstream file is missing or changed.
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
-    assert settings.features and settings.activations and settings.compute
+    assert settings.features and settings.compute
     device = compute.device(settings.compute)
     model = load_model(models / model_of(name), device)
     artifacts.check(out, artifacts.MATRIX, artifacts.EXAMPLES)
     matrix, tokens = EvaluationMatrix(out / artifacts.MATRIX), read(evaluation).numpy()
-    written = directions(name, model, settings.activations.site, dictionaries)
+    written = directions(name, model, dictionaries)
     examples = artifacts.read_table(out / artifacts.EXAMPLES, ["feature", "context", "pos"])
     parts = []
     for done, pairs in enumerate(firings(matrix, examples, side=settings.features.window), start=1):

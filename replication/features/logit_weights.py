@@ -49,5 +49,11 @@ class Readout:
 
 
 def written(model: Transformer, site: str, vectors: Float[Tensor, "feature d_in"]) -> Float[Tensor, "feature d_model"]:
-    """What directions at a site write to the residual stream directly; for `resid_mid` this leaves out the way through the MLP."""
-    return vectors @ model.block.mlp.W_out if site == "mlp_act" else vectors
+    """What directions at a site write to the residual stream directly.
+
+    For `resid_mid`, and where layers follow, this leaves out the ways through them; for `logit_update` the positive scale sigma of each token.
+    """
+    kind, layer = model.place(site)
+    if kind == "mlp_act":
+        return vectors @ model.layer(layer).mlp.W_out
+    return vectors @ model.metric.inverse if kind == "logit_update" else vectors

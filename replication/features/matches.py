@@ -69,7 +69,7 @@ def match(
     One row for each feature of the left table of each pair. Raises ArtifactError when a table is missing or changed.
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
-    assert settings.features and settings.activations
+    assert settings.features
     artifacts.check(corpus, artifacts.UNIGRAMS, name=artifacts.TOKENS_META)
     counts = read_counts(corpus / artifacts.UNIGRAMS)
     matrices: dict[str, EvaluationMatrix] = {}
@@ -81,7 +81,7 @@ def match(
         moments[name] = Moments.of(matrices[name])
         transformer = load_model(models / model_of(name))
         paths[name] = (Readout.of(transformer, counts, rare_token=settings.features.rare_token),
-                       directions(name, transformer, settings.activations.site, dictionaries))
+                       directions(name, transformer, dictionaries))
     tables = []
     for done, (left, right) in enumerate(pairs, start=1):
         table = best(matrices[left], matrices[right], (moments[left], moments[right]))

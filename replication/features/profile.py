@@ -19,7 +19,7 @@ STRONGEST = 10  # tokens listed at each end of the logit weights, as in the pape
 def activations(matrix: EvaluationMatrix, tokens: NDArray[np.int32], *, side: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Two tables from the evaluation matrix: a row per feature, and the examples of all features.
 
-    The first has feature, density (share of tokens on which it fires), fired (their number), max, mean_on (mean where it
+    The first has feature, density (share of tokens on which it fires, that is, its activation is positive), fired (their number), max, mean_on (mean where it
     fires), activation_counts and activation_edges (histogram from 0 to max), single_token.
     """
     profiles, windows = [], []

@@ -31,7 +31,7 @@ def sample(
     text[:, : len(start)] = start
     for block in torch.arange(rows).split(max(1, BLOCK // model.architecture.d_vocab)):
         for place in range(len(start), text.shape[1]):
-            mid = model.resid_mid(text[block, :place])[:, -1]
+            mid = model.before(text[block, :place], site)[:, -1]
             vectors = pin(dictionary, model.read_from(mid, site), feature[block], value[block])
             logits = model.logits(model.splice_into(mid, site, vectors))
             text[block, place] = drawn(logits, draws[block, place - len(start)])

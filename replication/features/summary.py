@@ -11,12 +11,10 @@ from replication.features.table import MEASURABLE_TOKENS, ULTRALOW
 DENSE = 0.01  # density; many features above it mean that l1 is too low (paper, appendix on watching a run)
 
 
-def neurons(name: str, losses: pd.DataFrame, features: pd.DataFrame) -> dict[str, Any]:
-    """Numbers that need no dictionary: losses in nats per predicted token, how many neurons fire, how many are silent."""
-    predicted = losses["predicted"].sum()
+def neurons(name: str, features: pd.DataFrame, *, tokens: int, contexts: int) -> dict[str, Any]:
+    """Numbers that need no dictionary: how many neurons fire, how many are silent."""
     return {
-        "dictionary": name, "tokens": int(losses["tokens"].sum()), "contexts": len(losses),
-        **{column: float(losses[column].sum() / predicted) for column in losses.columns if column.startswith("loss")},
+        "dictionary": name, "tokens": tokens, "contexts": contexts,
         "l0": float(features["density"].sum()), "features": len(features), "dead": int((features["part"] == "dead").sum()),
         "other": int((features["part"] == "other").sum()), "above_1_percent": int((features["density"] > DENSE).sum()),
     }
@@ -31,8 +29,9 @@ def dictionary(name: str, losses: pd.DataFrame, features: pd.DataFrame, clusters
     ours, its `ce_loss_score` is `recovered`). `mixture` says how far the two clusters are apart, see `cluster.Clusters`. What
     cannot be measured is left out: a share of a loss that ablation does not raise, densities too low for the tokens.
     """
-    numbers = neurons(name, losses, features)
-    tokens = numbers["tokens"]
+    tokens, predicted = int(losses["tokens"].sum()), losses["predicted"].sum()
+    numbers = neurons(name, features, tokens=tokens, contexts=len(losses))
+    numbers |= {column: float(losses[column].sum() / predicted) for column in losses.columns if column.startswith("loss")}
     measurable = tokens >= MEASURABLE_TOKENS
     plain, reconstructed = numbers["loss"], numbers["loss_reconstructed"]
     found = {

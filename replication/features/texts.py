@@ -29,6 +29,7 @@ from replication.model.transformer import Transformer
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.sae import load as load_dictionary
+from replication.sae import site_of
 from replication.sae.dictionary import Dictionary
 
 INDEX = "texts.csv"
@@ -74,16 +75,15 @@ def tokens(texts: Sequence[Text], tokenizer: Tokenizer, n_ctx: int) -> list[Int[
 def active(
     model: Transformer, dictionary: Dictionary | None, site: str, written: Float[Tensor, "feature d_model"], text: Int[Tensor, " pos"],
 ) -> pd.DataFrame:
-    """Rows pos, feature, activation, effect of one text, by position and feature; without a dictionary the strongest neurons.
+    """Rows pos, feature, activation, effect of one text, by position and feature; without a dictionary (and site) the strongest neurons.
 
     `written` is what features write to the stream. `effect` is missing at the last token, which has no next one here.
     """
-    mid = model.resid_mid(text[None])[0]
-    counts, feature, activation = Dense(dictionary)(model.read_from(mid, site)) if dictionary else strongest(model.mlp_act(mid))
+    counts, feature, activation = Dense(dictionary)(model.read(text[None], site)[0]) if dictionary else strongest(model.mlp_act(model.resid_mid(text[None]))[0])
     pos = torch.repeat_interleave(torch.arange(len(text), device=text.device), counts)
     inside = pos < len(text) - 1
     effect = torch.full_like(activation, torch.nan)
-    effect[inside] = effects(model, model.read_from(mid, "resid_post"), text.roll(-1), written, pos[inside], feature[inside], activation[inside])
+    effect[inside] = effects(model, model.resid_post(text[None])[0], text.roll(-1), written, pos[inside], feature[inside], activation[inside])
     return pd.DataFrame({"pos": pos.cpu().numpy().astype(np.int32), "feature": feature.cpu().numpy().astype(np.int32),
                          "activation": activation.cpu().numpy(), "effect": effect.cpu().numpy()})
 
@@ -104,8 +104,8 @@ def make(*, settings: Settings, names: Sequence[str], texts: Path, models: Path,
     changed, UserError when a text is missing.
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
-    assert settings.activations and settings.compute
-    device, site = compute.device(settings.compute), settings.activations.site
+    assert settings.compute
+    device = compute.device(settings.compute)
     found = read(texts)
     artifacts.check(corpus, artifacts.TOKENIZER, name=artifacts.TOKENIZER_META)
     tokenizer, loaded = load_tokenizer(corpus / artifacts.TOKENIZER), {name: load_model(models / name, device) for name in dict.fromkeys(map(model_of, names))}
@@ -114,7 +114,8 @@ def make(*, settings: Settings, names: Sequence[str], texts: Path, models: Path,
     for done, name in enumerate(names, start=1):
         model = loaded[model_of(name)]
         dictionary = None if name.partition("/")[2] == NEURONS else load_dictionary(dictionaries / name, str(device))
-        written = directions(name, model, site, dictionaries)
+        site = site_of(dictionaries / name, model.architecture.n_layers) if dictionary else ""
+        written = directions(name, model, dictionaries)
         for text, given in zip(found, tokenised, strict=True):
             on = active(model, dictionary, site, written, given.to(device))
             rows.append(pd.concat([pd.DataFrame({"dictionary": name, "text": text.id}, index=on.index), on], axis=1))

@@ -72,7 +72,7 @@ def make(*, settings: Settings, name: str, units: int, features: Path, evaluatio
     Raises ArtifactError when an upstream file is missing or changed.
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
-    assert settings.features and settings.activations
+    assert settings.features
     artifacts.check(features, artifacts.MATRIX, artifacts.FEATURES, artifacts.EXAMPLES)
     table = draw(artifacts.read_table(features / artifacts.FEATURES, COLUMNS), units, seed=settings.seed)
     drawn, maxima = table["feature"].to_numpy(np.int64), table["max"].to_numpy(np.float32)
@@ -103,7 +103,7 @@ def make(*, settings: Settings, name: str, units: int, features: Path, evaluatio
 
 def _logits(settings: Settings, name: str, models: Path, dictionaries: Path, corpus: Path, drawn: NDArray[np.int64]) -> pd.DataFrame:
     """The logit test of the units drawn of a dictionary, or of a model's neurons."""
-    assert settings.features and settings.activations
+    assert settings.features
     model = load_model(models / model_of(name))
     readout = Readout.of(model, Vocabulary.read(corpus).counts, rare_token=settings.features.rare_token)
-    return logit_test.draw(readout, directions(name, model, settings.activations.site, dictionaries)[drawn], drawn, seed=settings.seed)
+    return logit_test.draw(readout, directions(name, model, dictionaries)[drawn], drawn, seed=settings.seed)

@@ -22,7 +22,7 @@ def to_hooked(folder: Path, device: str | torch.device = "cpu") -> "HookedTransf
     model = load(folder)
     shape = model.architecture
     config = HookedTransformerConfig(
-        n_layers=1, d_model=shape.d_model, n_heads=shape.n_heads, d_head=shape.d_head, d_mlp=shape.d_mlp, n_ctx=shape.n_ctx, d_vocab=shape.d_vocab,
+        n_layers=shape.n_layers, d_model=shape.d_model, n_heads=shape.n_heads, d_head=shape.d_head, d_mlp=shape.d_mlp, n_ctx=shape.n_ctx, d_vocab=shape.d_vocab,
         act_fn=shape.act_fn, normalization_type="LN", eps=EPS, default_prepend_bos=False, device=str(device), init_weights=False)
     hooked = HookedTransformer(config, move_to_device=False)
     buffers = dict(hooked.named_buffers())  # theirs only: the causal mask

@@ -1,7 +1,9 @@
 """The training of a transformer, top to bottom. Source: ours, but for Adam, which the paper names.
 
 Each step: the loss of a batch of contexts and its gradient; the gradient's norm cut to `grad_clip`; Adam at the scheduled
-rate. No context is seen twice. Weights, moments and sums are float32; on a GPU the products are bfloat16.
+rate. No context is seen twice. A training with `until` stops after that share of its steps, with the schedule, the order
+of the data and the text of the whole: its weights are a checkpoint's of the whole, bit for bit. Weights, moments and sums
+are float32; on a GPU the products are bfloat16.
 
 On a GPU the program queues steps faster than they are done, and reading a number would make it wait until the queue is
 empty. So there the loss and the norm are read `UNREAD` steps at a time, and before each validation and checkpoint: a loss
@@ -65,6 +67,7 @@ class Training:
         self.steps = self.settings.tokens // (batch * self.settings.n_ctx)
         self.windows, held_out_windows = windows(tokens, self.settings.n_ctx), windows(held_out, self.settings.n_ctx)
         _check_text(self.settings, self.steps, len(self.windows), len(held_out_windows))
+        self.last = last_step(self.settings, self.steps)
         self.order = torch.from_numpy(generator(seed, "model.order").permutation(len(self.windows))[: self.steps * batch])
         chosen = generator(settings.seed, "model.validation").choice(len(held_out_windows), self.settings.validation_contexts, replace=False)
         self.validation = held_out_windows[torch.from_numpy(chosen)]
@@ -80,16 +83,16 @@ class Training:
             self._restore(saved.tensors)
 
     def run(self, progress: Progress) -> None:
-        """All steps from the current one to the last."""
+        """All steps from the current one to the last, which `until` may put before the end of the schedule."""
         parameters = list(self.model.parameters())
-        while self.step < self.steps:
+        while self.step < self.last:
             rate = learning_rate(self.settings, self.step, self.steps)
             loss = self._loss(self._contexts())
             loss.backward()
             norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
             self.unread.append((rate, torch.stack((loss.detach(), norm))))
             done = self.step + 1
-            validate, save = self._validates(done), done % self.settings.checkpoint_every == 0 and done < self.steps
+            validate, save = self._validates(done), done % self.settings.checkpoint_every == 0 and done < self.last
             if self.read_at_once or validate or save or len(self.unread) == UNREAD:
                 self._read()
             if self.settings.grad_clip:
@@ -102,10 +105,10 @@ class Training:
                 self.rows[-1]["validation_loss"] = self.validation_loss()
             if save:
                 self._checkpoint()
-            progress(self.step, self.steps, f"loss {self.rows[-1]['loss']:.3f}" if self.rows else "")
+            progress(self.step, self.last, f"loss {self.rows[-1]['loss']:.3f}" if self.rows else "")
 
     def _validates(self, step: int) -> bool:
-        return step % self.settings.validate_every == 0 or step == self.steps
+        return step % self.settings.validate_every == 0 or step == self.last
 
     def _contexts(self) -> Int[Tensor, "batch n_ctx_1"]:
         """The contexts of the next step. To a GPU they travel while earlier steps run."""
@@ -177,6 +180,15 @@ def learning_rate(settings: Model, step: int, steps: int) -> float:
     if settings.schedule == "constant":
         return settings.lr
     return settings.lr * 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+
+
+def last_step(settings: Model, steps: int) -> int:
+    """The step, of `steps` of the whole training, after which it stops: the nearest to `until`. Raises UserError where it is none."""
+    last = round(settings.until * steps)
+    if not last:
+        raise UserError(
+            f"model.until is {settings.until:g}, too short for the first of the {steps} steps of the whole training; raise it to {1 / steps:.2g} or more")
+    return last
 
 
 def _check_text(settings: Model, steps: int, train: int, held_out: int) -> None:

@@ -12,3 +12,10 @@ def load(folder: Path, device: str = "cpu") -> "Dictionary":
     from replication.sae.dictionary import load
 
     return load(folder, device)
+
+
+def site_of(folder: Path, n_layers: int = 1) -> str:
+    """The site whose vectors a dictionary decomposes, in a model of so many layers. Raises ArtifactError when its `cfg.json` names none."""
+    from replication.sae.dictionary import site_of
+
+    return site_of(folder, n_layers)

@@ -18,6 +18,7 @@ def register(job: "Job") -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of the model")
     parser.add_argument("--tokens", type=Path, required=True, help="training tokens")
     parser.add_argument("--activations", type=Path, required=True, help="folder of the model's activations")
+    parser.add_argument("--start", type=Path, default=None, help="folder of the dictionary to start from, where the settings name one")
     parser.add_argument("--state", type=Path, required=True, help="folder of checkpoints")
     parser.add_argument("--out", type=Path, required=True, help="folder of the dictionary")
 
@@ -27,4 +28,4 @@ def fit(arguments: argparse.Namespace, settings: Settings, progress: Progress) -
     from replication.sae.fit import fit as run
 
     run(settings=settings, name=arguments.name, model=arguments.model, tokens=arguments.tokens, activations=arguments.activations,
-        state=arguments.state, out=arguments.out, progress=progress)
+        state=arguments.state, out=arguments.out, warm=arguments.start, progress=progress)

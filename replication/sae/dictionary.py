@@ -1,6 +1,7 @@
 """A dictionary: four tensors, and what they do to a vector."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from replication import artifacts
-from replication.config import Sae
+from replication.config import Model, Sae, place
 from replication.randomness import generator
 
 SAELENS_VERSION = "6.54.12"  # the release whose format `cfg.json` follows
-SAELENS_HOOKS = {
-    "resid_mid": "blocks.0.hook_resid_mid", "mlp_act": "blocks.0.mlp.hook_post", "mlp_out": "blocks.0.hook_mlp_out", "resid_post": "blocks.0.hook_resid_post"}
+HOOKS = {  # TransformerLens's names of sites; the last is ours, for TransformerLens has none
+    "resid_mid": "hook_resid_mid", "mlp_act": "mlp.hook_post", "mlp_out": "hook_mlp_out", "resid_post": "hook_resid_post", "logit_update": "logit_update"}
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,33 @@ def unit(rows: Float[Tensor, "row d_in"]) -> Float[Tensor, "row d_in"]:
     return rows / norm.clamp_min(torch.finfo(rows.dtype).tiny)
 
 
-def save(dictionary: Dictionary, folder: Path, *, sae: Sae, site: str, n_ctx: int, model: str) -> None:
-    """Write the folder that `sae_lens.SAE.load_from_disk` loads (architecture `standard`)."""
+def save(dictionary: Dictionary, folder: Path, *, sae: Sae, model: Model, name: str) -> None:
+    """Write the folder that `sae_lens.SAE.load_from_disk` loads (architecture `standard`); `name` is the model's."""
     artifacts.write_tensors(folder / artifacts.SAE_WEIGHTS, dictionary.tensors())
-    d_in, d_sae = dictionary.W_enc.shape
+    describe(folder, d_in=len(dictionary.b_dec), sae=sae, model=model, name=name)
+
+
+def describe(folder: Path, *, d_in: int, sae: Sae, model: Model, name: str) -> None:
+    """Write `cfg.json`, which says what the tensors are and where they belong."""
+    kind, layer = place(sae.site, model.n_layers)
     artifacts.write_json(folder / artifacts.SAE_CONFIG, {
-        "architecture": "standard", "d_in": d_in, "d_sae": d_sae, "dtype": "float32", "device": "cpu",
+        "architecture": "standard", "d_in": d_in, "d_sae": sae.d_sae, "dtype": "float32", "device": "cpu",
         "apply_b_dec_to_input": True, "normalize_activations": "none", "reshape_activations": "none",
         # SAELens assumes values of its own for whatever is missing here, so each is said
-        "metadata": {"sae_lens_version": SAELENS_VERSION, "model_name": model, "hook_name": SAELENS_HOOKS[site], "hook_head_index": None,
-                     "context_size": n_ctx, "prepend_bos": False, "l1_coefficient": sae.l1, "l1_coefficient_summed_squares": sae.l1 * d_in},
+        "metadata": {"sae_lens_version": SAELENS_VERSION, "model_name": name, "hook_name": f"blocks.{layer}.{HOOKS[kind]}", "hook_head_index": None,
+                     "context_size": model.n_ctx, "prepend_bos": False, "l1_coefficient": sae.l1, "l1_coefficient_summed_squares": sae.l1 * d_in},
     })
+
+
+def site_of(folder: Path, n_layers: int = 1) -> str:
+    """The site that a dictionary's `cfg.json` names, in a model of so many layers. Raises ArtifactError when it names none of ours."""
+    hook = artifacts.read_json(folder / artifacts.SAE_CONFIG)["metadata"]["hook_name"]
+    layer, _, inside = re.sub(r"^blocks\.", "", hook).partition(".")
+    kinds = [kind for kind, name in HOOKS.items() if name == inside]
+    if not kinds or not layer.isdigit() or int(layer) >= n_layers:
+        raise artifacts.ArtifactError(f"{folder / artifacts.SAE_CONFIG} names the hook {hook!r}, which is no site of a model of {n_layers} layers; "
+                                      f"sites are blocks.<layer>. and one of {', '.join(HOOKS.values())}")
+    return kinds[0] if n_layers == 1 else f"{kinds[0]}_{layer}"
 
 
 def load(folder: Path, device: str = "cpu") -> Dictionary:

@@ -7,11 +7,12 @@ are resampled.
 import dataclasses
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from replication import activations, artifacts, checkpoint, compute
@@ -21,41 +22,54 @@ from replication.provenance import Stopwatch
 from replication.randomness import generator
 from replication.sae import resampling
 from replication.sae.adam import Adam
-from replication.sae.dictionary import Dictionary, save, start
+from replication.sae.dictionary import Dictionary, load, save, start
 from replication.sae.gradients import Gradients
 from replication.sae.median import geometric_median
 from replication.sae.step import DENSE_ELEMENTS, Step, losses
 from replication.sae.variants import Variant
+from replication.sae.watch import Watch
 
 if TYPE_CHECKING:
     from replication.sae.gpu import GpuStep
 
+WATCHED = "watch."  # before the names of what is watched, in a checkpoint
 
-def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations: Path, state: Path, out: Path, progress: Progress | None = None) -> None:
+
+def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations: Path, state: Path, out: Path, warm: Path | None = None,
+        progress: Progress | None = None) -> None:
     """Train one dictionary and write its folder; resumes from `state` where a killed training left one.
 
-    Raises UserError when the loss stops being finite (the last checkpoint stays) or when a checkpoint is not this training's.
+    `warm`: folder of the dictionary that `sae.warm_start` names. Raises UserError when the loss stops being finite (the last
+    checkpoint stays), when a checkpoint is not this training's, or when `warm` is missing or has another shape.
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.sae and settings.activations and settings.compute and settings.model
     device = compute.device(settings.compute)
+    if bool(settings.sae.warm_start) != bool(warm):
+        raise UserError(f"sae.warm_start is {settings.sae.warm_start!r}, but --start is {str(warm or '')!r}; give both or neither")
     inputs = {"statistics": activations / artifacts.STATISTICS, "model": model / artifacts.WEIGHTS, "tokens": tokens}
+    if warm:
+        artifacts.check(warm, artifacts.SAE_WEIGHTS)
+        inputs["start"] = warm / artifacts.SAE_WEIGHTS
     training = Training(settings, identity=" ".join([settings.hash(), *map(artifacts.digest, inputs.values())]), model=model, tokens=tokens,
-                        activations_folder=activations, state=state, device=device)
+                        activations_folder=activations, state=state, device=device, warm=warm)
     training.run(progress)
     dictionary = training.variant.standard(training.dictionary)
-    save(dictionary, out, sae=settings.sae, site=settings.activations.site, n_ctx=settings.model.n_ctx, model=model_of(name))
+    save(dictionary, out, sae=settings.sae, model=settings.model, name=model_of(name))
     artifacts.write_tensors(out / artifacts.SAE_START, {"W_dec": training.start_directions, "resampled": training.resampled, "last_fired": training.last_fired})
+    artifacts.write_tensors(out / artifacts.WATCH, {**training.watch.kept, "left": training.left.int()})
     artifacts.write_rows(out / artifacts.TRAINING_LOG, training.rows)
+    parts = (artifacts.SAE_WEIGHTS, artifacts.SAE_CONFIG, artifacts.SAE_START, artifacts.WATCH, artifacts.TRAINING_LOG)
     artifacts.write_meta(out, stage="sae", settings=settings, inputs=inputs, stopwatch=stopwatch, device=str(device), dtype="float32", dictionary=name,
-                         files={part: out / part for part in (artifacts.SAE_WEIGHTS, artifacts.SAE_CONFIG, artifacts.SAE_START, artifacts.TRAINING_LOG)})
+                         files={part: out / part for part in parts})
     checkpoint.clear(state)
 
 
 class Training:
     """A dictionary on its way, with everything that a checkpoint holds."""
 
-    def __init__(self, settings: Settings, *, identity: str, model: Path, tokens: Path, activations_folder: Path, state: Path, device: torch.device) -> None:
+    def __init__(self, settings: Settings, *, identity: str, model: Path, tokens: Path, activations_folder: Path, state: Path, device: torch.device,
+                 warm: Path | None = None) -> None:
         assert settings.sae and settings.activations and settings.compute
         self.sae: Sae = settings.sae
         self.seed, self.identity, self.state, self.device = settings.seed_of("sae"), identity, state, device
@@ -66,16 +80,23 @@ class Training:
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)  # of loss, mse, l1, l0 since the last row
         self.summed = 0
         saved = checkpoint.load(state, identity, str(device))
+        held: Mapping[str, Tensor] = saved.tensors if saved else {}
         if saved is None:
-            self.dictionary = start(self.sae, self.stream.d_in, self._median(settings.activations), seed=self.seed)
-            self.variant.settle(self.dictionary)
+            if warm:
+                self.dictionary = self.variant.own(_another(warm, self.stream.d_in, self.sae.d_sae, device))
+            else:
+                self.dictionary = start(self.sae, self.stream.d_in, self._median(settings.activations), seed=self.seed)
+                self.variant.settle(self.dictionary)
             self.start_directions = self.dictionary.W_dec.clone()
             self.last_fired = torch.zeros(self.sae.d_sae, dtype=torch.int32, device=device)
             self.resampled = torch.zeros(self.sae.d_sae, dtype=torch.int32, device=device)
         else:
-            self.step, self.rows, held = saved.step, saved.rows, saved.tensors
+            self.step, self.rows = saved.step, saved.rows
             self.dictionary = Dictionary(W_enc=held["W_enc"].T, b_enc=held["b_enc"], W_dec=held["W_dec"], b_dec=held["b_dec"])
             self.start_directions, self.last_fired, self.resampled = held["start"], held["last_fired"], held["resampled"]
+        self.left = _left(self.sae, seed=self.seed).to(device)
+        self.watch = Watch(self.sae, self.stream.last(self.sae.watch_vectors) if self.sae.watch_vectors else None,
+                           {name.removeprefix(WATCHED): tensor for name, tensor in held.items() if name.startswith(WATCHED)})
         self.adam, self.take = whole_step(self.dictionary, self.sae, self.variant, threads=settings.compute.threads)
         if saved is not None:
             self.adam.step = self.step
@@ -85,6 +106,8 @@ class Training:
         """All steps from the current one to the last."""
         resample_after, window = set(resampling_steps(self.sae)), resampling_window(self.sae)
         row_after = resample_after | {step + 1 for step in resample_after} | {self.steps}  # so that the log shows the spike
+        if not self.step:
+            self._look()
         for x in self._batches(self.step, self.steps):
             l1, self.adam.lr = self.l1_at(self.step), self.lr_at(self.step)
             found = self.take(x, l1)
@@ -92,7 +115,11 @@ class Training:
             self.last_fired.masked_fill_(found.fired > 0, self.step)
             self.sums += torch.stack([found.mse + l1 * found.l1, found.mse, found.l1, found.l0])
             self.summed += 1
-            revived = self._resample(window, l1) if self.step in resample_after else 0
+            self._look()
+            revived = 0
+            if self.step in resample_after:
+                revived = self._resample(window, l1)
+                self._look()
             if self.step % self.sae.log_every == 0 or self.step in row_after:
                 self._log(l1, window, revived)
             progress(self.step, self.steps, f"loss {self.rows[-1]['loss']:.5f}, L0 {self.rows[-1]['l0']:.1f}" if self.rows else "")
@@ -124,14 +151,15 @@ class Training:
         return geometric_median(torch.cat(list(chunks))[:wanted]).float()
 
     def _resample(self, window: int, l1: float) -> int:
-        which = resampling.dead(self.last_fired, self.step, window)
+        dead = resampling.dead(self.last_fired, self.step, window)
+        which = dead & ~self.left
         count = int(which.sum())
         if count:
             if self.sae.resampling == "kaiming":
                 kaiming = dataclasses.replace(self.sae, init="kaiming")
                 resampling.restart(self.dictionary, which, start(kaiming, self.stream.d_in, self.dictionary.b_dec, seed=self.seed, restart=self.step))
             else:
-                resampling.reset(self.dictionary, which, self._badly_reconstructed(count, l1))
+                resampling.reset(self.dictionary, which, self._badly_reconstructed(count, l1), left=dead & self.left)
             self.variant.settle(self.dictionary)
             resampling.reset_moments(self.adam.moments, which)
             self.start_directions[which] = self.dictionary.W_dec[which]
@@ -146,6 +174,9 @@ class Training:
         dictionary = self.variant.standard(self.dictionary)
         loss = torch.cat([losses(dictionary, part, l1) for part in inputs.split(at_once)])
         return inputs[resampling.draw_inputs(loss, count, generator(self.seed, "sae.resampling", self.step))]
+
+    def _look(self) -> None:
+        self.watch.look(self.step, self.variant.standard(self.dictionary), start=self.start_directions, resampled=self.resampled)
 
     def _log(self, l1: float, window: int, revived: int) -> None:
         loss, mse, l1_norm, l0 = (self.sums / self.summed).tolist()
@@ -162,8 +193,27 @@ class Training:
         if self.summed:  # a row closes every checkpoint, so that sums since the last row need not be saved
             self._log(l1, window, 0)
         moments = {f"{name}.{kind}": moment for name, pair in self.adam.moments.items() for kind, moment in zip(("first", "second"), pair, strict=True)}
+        watched = {WATCHED + part: tensor for part, tensor in self.watch.kept.items()}
         checkpoint.save(self.state, self.identity, step=self.step, rows=self.rows, tensors={
-            **self.adam.parameters, **moments, "start": self.start_directions, "last_fired": self.last_fired, "resampled": self.resampled})
+            **self.adam.parameters, **moments, **watched, "start": self.start_directions, "last_fired": self.last_fired, "resampled": self.resampled})
+
+
+def _another(folder: Path, d_in: int, d_sae: int, device: torch.device) -> Dictionary:
+    """The dictionary of a folder as training holds one. Raises UserError when its shape is another."""
+    found = load(folder, str(device))
+    if found.W_dec.shape != (d_sae, d_in):
+        raise UserError(f"{folder} holds features x elements {list(found.W_dec.shape)}, but the dictionary that starts from it is {[d_sae, d_in]}; "
+                        "name one of the same shape in sae.warm_start")
+    # copies, because tensors read from a file lie at any address, and the order of sums in a product depends on alignment
+    copies = {name: tensor.clone() for name, tensor in (found.tensors() | {"W_enc": found.W_enc.T.contiguous()}).items()}
+    return Dictionary(**copies | {"W_enc": copies["W_enc"].T})
+
+
+def _left(sae: Sae, *, seed: int) -> Bool[Tensor, " d_sae"]:
+    """Which features no resampling touches: the share `sae.leave`, at random."""
+    left = torch.zeros(sae.d_sae, dtype=torch.bool)
+    left[torch.from_numpy(generator(seed, "sae.leave").permutation(sae.d_sae))[: round(sae.leave * sae.d_sae)]] = True
+    return left
 
 
 def whole_step(dictionary: Dictionary, sae: Sae, variant: Variant, *, threads: int) -> "tuple[Adam | GpuStep, Callable[[Tensor, float], Step]]":

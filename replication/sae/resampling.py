@@ -29,15 +29,16 @@ def draw_inputs(losses: Float[Tensor, "input"], count: int, chance: np.random.Ge
     return torch.from_numpy(chance.choice(len(weight), size=count, replace=not enough, p=weight / weight.sum())).to(losses.device)
 
 
-def reset(dictionary: Dictionary, which: Bool[Tensor, " d_sae"], inputs: Float[Tensor, "dead d_in"]) -> None:
+def reset(dictionary: Dictionary, which: Bool[Tensor, " d_sae"], inputs: Float[Tensor, "dead d_in"], *, left: Bool[Tensor, " d_sae"] | None = None) -> None:
     """Give each dead feature one input's direction, in place.
 
     The decoder row becomes the input (the raw one, not the input minus `b_dec`) at unit norm; the encoder row the same
     direction at 0.2 of the mean norm of the live encoder rows; the encoder bias 0. Where no feature is live, the mean
-    is over all of them (ours).
+    is over all of them (ours). `left`: dead features that are not touched, which are not live either.
     """
     direction = unit(inputs)
-    live = ~which if bool((~which).any()) else torch.ones_like(which)
+    live = ~which if left is None else ~(which | left)
+    live = live if bool(live.any()) else torch.ones_like(which)
     scale = ENCODER_SCALE * dictionary.W_enc[:, live].norm(dim=0).mean()
     dictionary.W_dec[which] = direction
     dictionary.W_enc[:, which] = scale * direction.T

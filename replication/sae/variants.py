@@ -33,6 +33,12 @@ class Variant:
         """The same function of x in the paper's form; shares all tensors but, without the pre-encoder bias, `b_enc`."""
         return own if self.pre_bias else dataclasses.replace(own, b_enc=own.b_enc + own.b_dec @ own.W_enc)
 
+    def own(self, standard: Dictionary) -> Dictionary:
+        """The other way: what is trained, from a dictionary in the paper's form. A tied encoder is the decoder's from then on."""
+        own = standard if self.pre_bias else dataclasses.replace(standard, b_enc=standard.folded_bias())
+        self.settle(own)
+        return own
+
     def pull_back(self, own: Dictionary, found: Step) -> None:
         """Gradients of the standard form's tensors to those of `own`, in place."""
         if not self.pre_bias:

@@ -11,11 +11,13 @@ from pathlib import Path
 from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Config, Settings, model_of
-from replication.features import NEURONS, without_dictionaries
+from replication.features import NEURONS, papers, without_dictionaries
 from replication.interpretability import LLM, OFFLINE, scored
 from replication.provenance import written
+from replication.studies.checkpoints import by_layer, chain, fresh
+from replication.studies.questions.starts import starts, watched
 from replication.studies.recipe import fitted_for_the_recipe, pairs
-from replication.studies.replicates import alike, groups, sibling
+from replication.studies.replicates import alike, elsewhere, groups, sibling
 
 Select = Callable[[Config], list[str]]
 
@@ -27,6 +29,7 @@ FILES: Mapping[str, Callable[[Layout, str], Path]] = {
     "weights": lambda layout, name: layout.sae(name) / artifacts.SAE_WEIGHTS,
     "log": lambda layout, name: layout.sae(name) / artifacts.TRAINING_LOG,
     "start": lambda layout, name: layout.sae(name) / artifacts.SAE_START,
+    "watch": lambda layout, name: layout.sae(name) / artifacts.WATCH,
     "examples": lambda layout, name: layout.features(name) / artifacts.EXAMPLES,
     "ablation": lambda layout, name: layout.features(name) / artifacts.ABLATION,
     "model": lambda layout, name: layout.model(model_of(name)) / artifacts.WEIGHTS,
@@ -38,6 +41,7 @@ FILES: Mapping[str, Callable[[Layout, str], Path]] = {
 SHARED: Mapping[str, Callable[[Layout], tuple[Path, ...]]] = {
     "matches": lambda layout: (layout.evaluation() / artifacts.MATCHES,),
     "tokens": lambda layout: (layout.evaluation() / artifacts.EVALUATION_TOKENS,),
+    "followers": lambda layout: (layout.evaluation() / artifacts.CONTEXTS,),
     "contexts": lambda layout: (layout.evaluation() / artifacts.PROXIES, layout.evaluation() / artifacts.CONTEXTS),
     "texts": lambda layout: (layout.evaluation() / artifacts.TEXTS, layout.evaluation() / artifacts.TEXT_TOKENS),
     "vocabulary": lambda layout: (layout.corpus() / artifacts.TOKENIZER, layout.corpus() / artifacts.UNIGRAMS),
@@ -45,8 +49,8 @@ SHARED: Mapping[str, Callable[[Layout], tuple[Path, ...]]] = {
 
 
 def every(config: Config) -> list[str]:
-    """All dictionaries but those that only weigh the recipe."""
-    return [name for name in config.dictionaries if not fitted_for_the_recipe(name, config.studies.main, config.dictionaries)]
+    """The dictionaries that the paper's exhibits are about, but those that only weigh the recipe."""
+    return [name for name in papers(config) if not fitted_for_the_recipe(name, config.studies.main, config.dictionaries)]
 
 
 def of_the_main_model(config: Config) -> list[str]:
@@ -57,6 +61,26 @@ def of_the_main_model(config: Config) -> list[str]:
 def sizes_and_l1(config: Config) -> list[str]:
     """Dictionaries that differ from the main one in size, l1 and seed only."""
     return [name for name in config.dictionaries if alike(name, config.studies.main, config.dictionaries, "d_sae", "l1")]
+
+
+def at_any_site(config: Config) -> list[str]:
+    """Dictionaries that differ from the main one in site, size, l1 and seed only."""
+    return [name for name in config.dictionaries if alike(name, config.studies.main, config.dictionaries, "site", "d_sae", "l1")]
+
+
+def at_any_site_and_twin(config: Config) -> list[str]:
+    """These, and the main dictionary's counterpart on the other seed's model."""
+    return list(dict.fromkeys([*at_any_site(config), config.studies.twin]))
+
+
+def scored_at_any_site(config: Config) -> list[str]:
+    """Those of them whose explanations are scored."""
+    return [name for name in scored(config) if name in at_any_site(config)]
+
+
+def scored_at_any_site_by_llm(config: Config) -> list[str]:
+    """The same, where a language model explains too."""
+    return scored_at_any_site(config) if config.interpretability.llm else []
 
 
 def main(config: Config) -> list[str]:
@@ -109,6 +133,15 @@ def main_and_twin(config: Config) -> list[str]:
     return list(dict.fromkeys([*main(config), config.studies.twin]))
 
 
+def main_and_before_its_mlp(config: Config) -> list[str]:
+    """The main dictionary of an MLP, and one of the stream before that MLP, with replicates; of several the nearest in size. None where either lacks."""
+    of, name = config.dictionaries, config.studies.main
+    site = of[name].site.replace("mlp_act", "resid_mid")
+    before = [group for group in groups(of) if model_of(group) == model_of(name) and of[group].site == site != of[name].site]
+    nearest = sorted(before, key=lambda group: abs(of[group].d_sae - of[name].d_sae))[:1]
+    return [*main(config), *groups(of)[nearest[0]]] if nearest else []
+
+
 def main_and_shuffled(config: Config) -> list[str]:
     """The main dictionary and its counterparts on shuffled copies of its model, with replicates."""
     model, _, short = config.studies.main.partition("/")
@@ -120,6 +153,41 @@ def ladder_of_sizes(config: Config) -> list[str]:
     """The paper's sizes of the main model (A/0, A/1, A/2, ...), as far as the run has them, with replicates."""
     sizes = {name: of for name, of in groups(config.dictionaries).items() if model_of(name) == model_of(config.studies.main)}
     return [name for group, of in sizes.items() if group.partition("/")[2].isdigit() for name in of]
+
+
+def sizes_of_neurons(config: Config) -> list[str]:
+    """A/0, the main dictionary with its replicates, and A/2, as far as the run has them at its site."""
+    names = dict.fromkeys([*main(config), *three_sizes(config)])
+    return [name for name in names if config.dictionaries[name].site == config.dictionaries[config.studies.main].site]
+
+
+def sizes_and_shuffled(config: Config) -> list[str]:
+    """These and the main dictionary's counterparts on shuffled copies of its model, with replicates."""
+    return list(dict.fromkeys([*sizes_of_neurons(config), *main_and_shuffled(config)]))
+
+
+def sizes_twin_and_shuffled(config: Config) -> list[str]:
+    """The main dictionary, others of its model by size and l1, and its counterparts on other and shuffled models, all at its site, with replicates."""
+    names = dict.fromkeys([*sizes_and_l1(config), *main_and_paper_start(config), *main_and_shuffled(config), config.studies.twin])
+    return [name for name in names if config.dictionaries[name].site == config.dictionaries[config.studies.main].site]
+
+
+def seeds_sizes_and_twin(config: Config) -> list[str]:
+    """The main dictionary, the one with the paper's start and the paper's sizes, with replicates, and the counterpart on the other seed's model."""
+    return list(dict.fromkeys([*main_and_paper_start(config), *ladder_of_sizes(config), config.studies.twin]))
+
+
+def along_the_training(config: Config) -> list[str]:
+    """The main dictionary with its replicates, dictionaries along its model's training, and those of models with more layers; none where the run lacks both."""
+    own = config.studies.main, config.models, config.dictionaries
+    found = [name for select in (fresh, chain, by_layer) for of in select(*own).values() for name in of]
+    return list(dict.fromkeys([*main(config), *found])) if found else []
+
+
+def started_from_each_other(config: Config) -> list[str]:
+    """The chain of dictionaries along the main model's training, each of which starts from the one before."""
+    own = config.studies.main, config.models, config.dictionaries
+    return [name for of in chain(*own).values() for name in of]
 
 
 def three_sizes(config: Config) -> list[str]:
@@ -141,6 +209,27 @@ def scored_by_llm(config: Config) -> list[str]:
 def neurons_of_the_main_model(config: Config) -> list[str]:
     """The table of the main model's neurons."""
     return [f"{model_of(config.studies.main)}/{NEURONS}"]
+
+
+def activation_functions(config: Config) -> list[str]:
+    """The main dictionary, and one like it but for l1 on each model that differs from its own in seed, stream and activation function only."""
+    return elsewhere(config.studies.main, config.models, config.dictionaries, "act_fn", "l1")
+
+
+def their_neurons_scored(config: Config) -> list[str]:
+    """The neurons of these models, where they are scored."""
+    neurons = [f"{model_of(name)}/{NEURONS}" for name in activation_functions(config)]
+    return [name for name in neurons if name in scored(config)]
+
+
+def they_or_neurons_scored(config: Config) -> list[str]:
+    """These dictionaries and their models' neurons, where they are scored."""
+    return [*(name for name in activation_functions(config) if name in scored(config)), *their_neurons_scored(config)]
+
+
+def they_or_neurons_by_llm(config: Config) -> list[str]:
+    """The same, where a language model explains too."""
+    return they_or_neurons_scored(config) if config.interpretability.llm else []
 
 
 def main_by_llm(config: Config) -> list[str]:
@@ -266,5 +355,24 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("training_curves", "replication.studies.appendices.training_curves", of_the_main_model, ("log",)),
     Study("recipe_ablations", "replication.studies.appendices.recipe_ablations", recipe, ("features", "losses"), shared=("contexts",),
           also=((repeated_data, ("matrix",)), (resampled_often, ("log",))), contexts=True),
+    Study("sites", "replication.studies.questions.sites", at_any_site_and_twin, ("losses", "features", "matrix"),
+          also=((scored_at_any_site, ("units", "scores")), (scored_at_any_site_by_llm, ("llm_scores",))), explained=True),
+    Study("logit_target", "replication.studies.questions.logit_target", at_any_site, ("weights", "model"), shared=("tokens",)),
+    Study("null_space", "replication.studies.questions.null_space", sizes_twin_and_shuffled, ("features", "weights", "model"), shared=("tokens",)),
+    Study("dictionary_slices", "replication.studies.questions.dictionary_slices", sizes_and_shuffled, ("features", "weights"),
+          also=((sizes_of_neurons, ("matrix",)), (neurons_of_the_main_model, ("matrix",)))),
+    Study("ultralow_dynamics", "replication.studies.questions.ultralow_dynamics", starts, ("features", "weights", "start", "matrix"),
+          neurons=("features",), shared=("tokens",), also=((watched, ("watch",)), (main_alone, ("model",))), beside=main_alone),
+    Study("interpretability_tax", "replication.studies.questions.interpretability_tax", activation_functions, ("losses",), shared=("tokens",),
+          also=((they_or_neurons_scored, ("units", "scores")), (their_neurons_scored, ("windows", "model")), (they_or_neurons_by_llm, ("llm_scores",))),
+          explained=True),
+    Study("dictionary_similarity", "replication.studies.questions.dictionary_similarity", seeds_sizes_and_twin, ("features", "weights"),
+          also=((main_and_paper_start, ("matrix",)),)),
+    Study("context_dependence", "replication.studies.questions.context_dependence", main, ("features", "examples", "weights"),
+          shared=("tokens", "followers", "vocabulary"), also=((neurons_of_the_main_model, ("features", "examples")), (main_alone, ("model",)))),
+    Study("upstream_causes", "replication.studies.questions.upstream_causes", main_and_before_its_mlp, ("matrix", "weights", "model"),
+          shared=("tokens", "vocabulary")),
+    Study("feature_growth", "replication.studies.questions.feature_growth", along_the_training, ("features", "matrix", "losses"),
+          shared=("tokens", "matches"), also=((started_from_each_other, ("weights",)),), beside=twin),
     Study("cost_scaling", "replication.studies.beyond.cost_scaling", none, (), written=("results", "bench", "scaling.csv")),
 )}

@@ -85,7 +85,7 @@ def following(tokens: NDArray[np.int32]) -> Ids:
 @torch.no_grad()
 def attribution(reader: Reader, settings: Settings, name: str) -> Attribution:
     """The attribution of a dictionary's features."""
-    assert settings.features and settings.activations
+    assert settings.features
     model, counts = reader.model(model_of(name)), reader.vocabulary().counts
     readout = Readout.of(model, counts, rare_token=settings.features.rare_token)
-    return Attribution.of(readout, residual(model, settings.activations.site, torch.from_numpy(reader.weights(name)["W_dec"])), len(counts))
+    return Attribution.of(readout, residual(model, settings.site(name), torch.from_numpy(reader.weights(name)["W_dec"])), len(counts))

@@ -28,5 +28,5 @@ def carriers(rows: np.ndarray, share: float = 0.5) -> np.ndarray:
 
 def excess_kurtosis(rows: np.ndarray) -> np.ndarray:
     """Kurtosis of each row's entries minus 3: about 0 for a random direction, large where few neurons stand out."""
-    centred = rows - rows.mean(1, keepdims=True)
-    return np.asarray((centred**4).mean(1) / np.square(np.square(centred).mean(1)) - 3)
+    squares = np.square(rows - rows.mean(1, keepdims=True))
+    return np.asarray(np.square(squares).mean(1) / np.square(squares.mean(1)) - 3)

@@ -23,7 +23,7 @@ def continuations(
 
     A sample's draws are those of the same sample under every other condition. Raises UserError when START leaves no room.
     """
-    assert settings.studies and settings.activations
+    assert settings.studies
     main = settings.studies.main
     model, start = reader.model(model_of(main)), start_tokens(reader)
     new = min(LENGTH, model.architecture.n_ctx - len(start))
@@ -31,7 +31,7 @@ def continuations(
         raise UserError(f"the start text {START} has {len(start)} tokens, which leaves no room in a context of {model.architecture.n_ctx}; raise model.n_ctx")
     conditions, samples = feature.shape
     draws = torch.from_numpy(np.tile(rng.random((samples, new)), (conditions, 1)))
-    found = sample(model, reader.sae(main), settings.activations.site, start=start, feature=torch.from_numpy(feature.ravel().astype(np.int64)),
+    found = sample(model, reader.sae(main), settings.site(main), start=start, feature=torch.from_numpy(feature.ravel().astype(np.int64)),
                    value=torch.from_numpy(value.ravel().astype(np.float32)), draws=draws)
     return found.numpy().astype(np.int32).reshape(conditions, samples, new)
 

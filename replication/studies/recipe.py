@@ -12,7 +12,7 @@ from typing import Any
 from replication.config import Sae, model_of
 from replication.studies.replicates import alike, groups
 
-HOUSEKEEPING = {"seed", "replicates", "step", "log_every", "checkpoint_every"}  # change no number beyond rounding
+HOUSEKEEPING = {"seed", "replicates", "step", "log_every", "checkpoint_every", "watch_vectors", "watch_points"}  # change no number beyond rounding
 PAPERS = 4  # resamplings in the paper
 START = ("init", "l1_warmup")  # how short runs start, not a choice of the paper's
 
@@ -91,9 +91,9 @@ def pairs(dictionaries: Mapping[str, Sae], main: str) -> list[Pair]:
 
 
 def comparable(name: str, main: str, dictionaries: Mapping[str, Sae]) -> bool:
-    """Whether a dictionary has the main one's model, size and l1."""
+    """Whether a dictionary has the main one's model, site, size and l1."""
     sae, of = dictionaries[name], dictionaries[main]
-    return model_of(name) == model_of(main) and (sae.d_sae, sae.l1) == (of.d_sae, of.l1)
+    return model_of(name) == model_of(main) and (sae.site, sae.d_sae, sae.l1) == (of.site, of.d_sae, of.l1)
 
 
 def fitted_for_the_recipe(name: str, main: str, dictionaries: Mapping[str, Sae]) -> bool:

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from replication.config import Sae, model_of
+from replication.config import Model, Sae, model_of
 
 SUFFIX = re.compile(r"-r[1-9]\d*$")
 
@@ -40,8 +40,31 @@ def lacking(main: str, dictionaries: Mapping[str, Sae], *keys: str) -> dict[str,
 
 
 def alike(name: str, main: str, dictionaries: Mapping[str, Sae], *but: str) -> bool:
-    """Whether a dictionary has the model and the settings of `main`, but for its seed and the settings named."""
+    """Whether a dictionary has the model and the settings of `main`, but for its seed and the settings named.
+
+    Replicates that start from replicates of one dictionary start alike.
+    """
     def rest(sae: Sae) -> dict[str, object]:
-        return {key: value for key, value in dataclasses.asdict(sae).items() if key not in {"seed", "replicates", *but}}
+        started = dataclasses.replace(sae, warm_start=SUFFIX.sub("", sae.warm_start))
+        return {key: value for key, value in dataclasses.asdict(started).items() if key not in {"seed", "replicates", *but}}
 
     return model_of(name) == model_of(main) and rest(dictionaries[name]) == rest(dictionaries[main])
+
+
+def elsewhere(main: str, models: Mapping[str, Model], dictionaries: Mapping[str, Sae], model_setting: str, *but: str) -> list[str]:
+    """The main dictionary, and one a model on models that differ from its own in seed, stream and one setting only.
+
+    It has the settings of `main` but for the seed and those of `but`; of several the one with its id, else the first.
+    """
+    def rest(settings: Model | Sae, *leave: str) -> dict[str, object]:
+        return {key: value for key, value in dataclasses.asdict(settings).items() if key not in {"seed", "replicates", *leave}}
+
+    def like(model: str) -> list[str]:
+        return [name for name, sae in dictionaries.items() if model_of(name) == model and rest(sae, *but) == rest(dictionaries[main], *but)]
+
+    own, found = rest(models[model_of(main)], "stream", model_setting), [main]
+    for model, settings in models.items():
+        if model != model_of(main) and rest(settings, "stream", model_setting) == own and (names := like(model)):
+            same = f"{model}/{main.partition('/')[2]}"
+            found.append(same if same in names else names[0])
+    return found

@@ -93,6 +93,10 @@ class Reader:
         """Directions in which the features of a dictionary were last started: `W_dec` [d_sae, d_in], and `resampled` [d_sae]."""
         return self._tensors(self._checked(self.layout.sae(name), artifacts.SAE_START))
 
+    def watch(self, name: str) -> dict[str, np.ndarray]:
+        """What was counted through the training of a watched dictionary, see `replication.sae.watch`; and `left` [d_sae]."""
+        return self._tensors(self._checked(self.layout.sae(name), artifacts.WATCH))
+
     def units(self, name: str, *columns: str) -> pd.DataFrame:
         """Columns of the units of a table that were drawn to be explained."""
         return artifacts.read_table(self._checked(self.layout.interpretability(name), artifacts.UNITS), columns)

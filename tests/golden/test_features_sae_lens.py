@@ -8,7 +8,7 @@ from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Activations, Compute, Features, Model, Sae, Settings
 from replication.corpus import shards, tokenizer
-from replication.features import evaluate, neurons, tokens
+from replication.features import evaluate, site, tokens
 from replication.model import load, to_hooked
 from replication.model.store import save as save_model
 from replication.model.transformer import Architecture, Transformer
@@ -63,12 +63,12 @@ def layout(tmp_path_factory):
     b_enc[D_MLP:] *= 10
     sae = Dictionary(W_enc=W_dec.T.contiguous(), b_enc=b_enc, W_dec=W_dec, b_dec=0.3 * x.mean(dim=0))
     folder = layout.sae("A/1")
-    save_dictionary(sae, folder, sae=SETTINGS.sae, site="mlp_act", n_ctx=N_CTX, model="A")
+    save_dictionary(sae, folder, sae=SETTINGS.sae, model=SETTINGS.model, name="A")
     artifacts.write_tensors(folder / artifacts.SAE_START, {"W_dec": W_dec, "resampled": torch.zeros(D_SAE, dtype=torch.int32)})
     finish(folder, artifacts.SAE_WEIGHTS, artifacts.SAE_CONFIG, artifacts.SAE_START)
-    shared = {"settings": SETTINGS, "corpus": corpus, "evaluation": layout.evaluation(), "model": layout.model("A")}
-    neurons.measure(**shared, name="A/neurons", out=layout.features("A/neurons"))
-    evaluate.evaluate(**shared, name="A/1", dictionary=folder, neurons=layout.features("A/neurons"), out=layout.features("A/1"))
+    shared = {"settings": SETTINGS, "evaluation": layout.evaluation(), "model": layout.model("A")}
+    site.measure(**shared, site="mlp_act", out=layout.features("A/mlp_act"))
+    evaluate.evaluate(**shared, name="A/1", dictionary=folder, site=layout.features("A/mlp_act"), corpus=corpus, out=layout.features("A/1"))
     return layout
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from replication.config import Sae
+from replication.config import Model, Sae
 from replication.sae.dictionary import save, start
 from replication.sae.variants import Variant
 
@@ -14,7 +14,7 @@ def test_sae_lens_loads_the_folder_and_agrees(tmp_path):
 
     b_dec = torch.randn(16, generator=torch.Generator().manual_seed(0))
     ours = start(Sae(d_sae=40), 16, b_dec, seed=3)
-    save(ours, tmp_path, sae=Sae(d_sae=40), site="mlp_act", n_ctx=64, model="A")
+    save(ours, tmp_path, sae=Sae(d_sae=40), model=Model(n_ctx=64), name="A")
     theirs = SAE.load_from_disk(tmp_path)
     x = torch.randn(100, 16, generator=torch.Generator().manual_seed(1))
     f = ours.encode(x)
@@ -32,7 +32,7 @@ def test_sae_lens_loads_a_dictionary_without_pre_encoder_bias(tmp_path):
 
     draw = torch.Generator().manual_seed(0)
     own = start(Sae(d_sae=40), 16, torch.randn(16, generator=draw), seed=3)
-    save(Variant(pre_bias=False).standard(own), tmp_path, sae=Sae(d_sae=40, pre_bias=False), site="mlp_act", n_ctx=64, model="A")
+    save(Variant(pre_bias=False).standard(own), tmp_path, sae=Sae(d_sae=40, pre_bias=False), model=Model(n_ctx=64), name="A")
     x = torch.randn(100, 16, generator=draw)
     f = torch.relu(x @ own.W_enc + own.b_enc)
     theirs = SAE.load_from_disk(tmp_path)

@@ -64,7 +64,7 @@ class Sample:
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
     """Per context the mean hurt by interval of activation (rows `interval`) and texts of two intervals (rows `text`)."""
-    assert settings.studies and settings.activations
+    assert settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
     found, absent = cases(reader, settings)
     main, reported = settings.studies.main, reader.tokens()[REPORTING::2]
@@ -75,7 +75,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     for place, case in progress.over(list(enumerate(found)), len(found)):
         activation = activations[case.half == REPORTING, place]
         fired = np.flatnonzero(activation)
-        direction = written(model, settings.activations.site, torch.from_numpy(W_dec[[case.feature]]))
+        direction = written(model, settings.site(settings.studies.main), torch.from_numpy(W_dec[[case.feature]]))
         pairs = ablated(model, direction, reported, [(fired, activation[fired])])
         effect = np.zeros(reported.size, np.float32)
         effect[pairs["token"].to_numpy() + 1] = pairs["effect"]

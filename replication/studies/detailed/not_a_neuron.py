@@ -38,12 +38,12 @@ KEYS = ("margin_below_half", "best_neuron_correlation", "coefficients_above_0_1"
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
     """Rows of five kinds (`kind`), coefficient, spectrum, logit, point and neuron, and the numbers of every context."""
-    assert settings.studies and settings.features and settings.activations
+    assert settings.studies and settings.features
     stopwatch, reader = Stopwatch(), Reader(layout)
     main = settings.studies.main
     neurons = f"{model_of(main)}/{NEURONS}"
     found, absent = cases(reader, settings)
-    n_ctx, basis = reader.tokens().shape[1], settings.activations.site == "mlp_act"
+    n_ctx, basis = reader.tokens().shape[1], settings.site(settings.studies.main) == "mlp_act"
     matches = reader.matches()
     matches = matches[(matches["dictionary"] == main) & (matches["other"] == neurons)].set_index("feature")["match"]
     best = {case.context: int(matches.loc[case.feature]) for case in found}
@@ -66,7 +66,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
             numbers[name] |= exemplified(held, examples, int(np.abs(direction).argmax())) if basis else {}
         if PARTNER.get(name) in best:
             numbers[name]["hebrew_same_neuron"] = Number(float(best[PARTNER[name]] == neuron), "yes = 1", 1, "pair of contexts")
-        missing[name] = unmeasured(name, absent, settings.activations.site)
+        missing[name] = unmeasured(name, absent, settings.site(settings.studies.main))
         rows[name] = pd.concat([
             largest(direction) if basis else pd.DataFrame(), spectrum(y, on), logit_histogram(weights[place], case.vocabulary[kept]),
             points(x, y, on, random(settings, "not_a_neuron.points", place))], ignore_index=True).assign(

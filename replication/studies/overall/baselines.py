@@ -35,9 +35,9 @@ CLAIMED = ("neurons", "pca", "random", "untrained", "topk")
 @torch.no_grad()
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
     """One row per rival, and one for the dictionary itself; differences in loss recovered, paired by context."""
-    assert settings.studies and settings.activations
+    assert settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
-    main, site = settings.studies.main, settings.activations.site
+    main, site = settings.studies.main, settings.site(settings.studies.main)
     model, tokens, losses = reader.model(model_of(main)), torch.from_numpy(reader.tokens()), reader.losses(main)
     halves = [np.arange(half, len(tokens), 2) for half in (0, 1)]
     chosen, reported = (spread(half) for half in halves)
@@ -59,10 +59,9 @@ def spread(half: np.ndarray) -> np.ndarray:
 
 def fitted(reader: Reader, settings: Settings, model: Transformer, tokens: torch.Tensor, l0: float) -> dict[str, Rival]:
     """Every rival, fitted to the vectors of some contexts."""
-    assert settings.studies and settings.activations and settings.dictionaries
+    assert settings.studies and settings.dictionaries
     main = settings.studies.main
-    site = settings.activations.site
-    x = torch.cat([model.read(batch, site).flatten(0, 1) for _, batch in batches(tokens, model, shard_contexts=len(tokens))])
+    x = torch.cat([model.read(batch, settings.site(main)).flatten(0, 1) for _, batch in batches(tokens, model, shard_contexts=len(tokens))])
     centre, dictionary, sae = x.mean(0), reader.sae(main), settings.dictionaries[main]
     begun = start(sae, x.shape[1], centre, seed=dataclasses.replace(settings, sae=sae).seed_of("sae"))  # drawn again from its seed
     drawn = rivals.random_directions(sae.d_sae, x.shape[1], generator(settings.seed, "studies.baselines.random"))
@@ -78,7 +77,7 @@ def measure(
     parts: dict[str, list[np.ndarray]] = {name: [] for name in fitted}
     done = 0
     for _, batch in batches(tokens, model, shard_contexts=len(tokens)):
-        mid = model.resid_mid(batch)
+        mid = model.before(batch, site)
         vectors = model.read_from(mid, site)
         x = vectors.flatten(0, 1)
         for name, describe in fitted.items():

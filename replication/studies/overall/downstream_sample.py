@@ -42,7 +42,7 @@ View = tuple[NDArray[np.int64], Floats]  # tokens of the vocabulary, and what a 
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
     """Rows `pair` (the agreement of each feature's view with each feature's logit weights), `example`, `largest` and `smallest`."""
-    assert settings.studies and settings.activations
+    assert settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
     main = settings.studies.main
     table = reader.features(main, "feature", "part", "max", "top_weights", "bottom_weights").set_index("feature", drop=False)
@@ -72,7 +72,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
 
 def harmed(reader: Reader, settings: Settings, chosen: NDArray[np.int64], rng: np.random.Generator) -> list[View]:
     """For each feature the tokens that follow it, and how much log-likelihood ablating it takes from each on average."""
-    assert settings.studies and settings.activations
+    assert settings.studies
     main, tokens = settings.studies.main, reader.tokens()
     reported, n_ctx = tokens[REPORTING::len(HALVES)], tokens.shape[1]
     activations = Activations.of(reader.matrix(main), chosen)
@@ -83,7 +83,7 @@ def harmed(reader: Reader, settings: Settings, chosen: NDArray[np.int64], rng: n
         at = np.sort(rng.choice(at, min(len(at), MOST), replace=False))
         fired.append((at, activation[at]))
     model = reader.model(model_of(main))
-    directions = written(model, settings.activations.site, torch.from_numpy(reader.weights(main)["W_dec"][chosen]))
+    directions = written(model, settings.site(main), torch.from_numpy(reader.weights(main)["W_dec"][chosen]))
     pairs = ablated(model, directions, reported, fired)
     pairs["next"] = reported.ravel()[pairs["token"].to_numpy() + 1]
     mean = -pairs.groupby(["feature", "next"])["effect"].mean()

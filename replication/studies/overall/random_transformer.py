@@ -45,7 +45,7 @@ COLUMNS = ("feature", "group", "interval", "rank", "window_tokens", "window_acti
 @torch.no_grad()
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
     """Rows of three kinds (`table`): a dictionary, an interval of a dictionary's single-token features, an example."""
-    assert settings.dictionaries and settings.studies and settings.models and settings.activations
+    assert settings.dictionaries and settings.studies and settings.models
     stopwatch, reader = Stopwatch(), Reader(layout)
     main = groups(settings.dictionaries)[settings.studies.main]
     names = list(settings.dictionaries)
@@ -68,7 +68,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
             parts.append(windows(examples, chosen, reader.vocabulary()).assign(table="example", **about))
     tokens = torch.from_numpy(reader.tokens())
     tokens = tokens[np.linspace(0, len(tokens) - 1, min(CONTEXTS, len(tokens))).astype(int)]
-    variance = {name: token_share(reader.model(name), tokens, settings.activations.site) for name in dict.fromkeys(map(model_of, names))}
+    variance = {name: token_share(reader.model(name), tokens, settings.site(settings.studies.main)) for name in dict.fromkeys(map(model_of, names))}
     progress(1, 1)
     data = pd.concat(parts, ignore_index=True)
     data["token_variance"] = data["dictionary"].map(model_of).map(variance).where(data["table"] == "dictionary")

@@ -48,7 +48,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     stopwatch, reader = Stopwatch(), Reader(layout)
     with_dictionaries = {model_of(name) for name in settings.dictionaries}
     bare = {name: model for name, model in settings.models.items() if name not in with_dictionaries}
-    tables = {name: reader.losses(name) for name in bare}
+    tables = {name: reader.losses(f"{name}/{settings.site(settings.studies.main)}") for name in bare}
     family = widest_family(bare)
     found = baseline(family, {name: tables[name] for name in family}, settings) if family else None
     shares = dictionaries.measure(reader, list(settings.dictionaries), settings)

@@ -131,12 +131,12 @@ def predicted(reader: Reader, settings: Settings, of: Layer, *, pinned: bool) ->
 
     What a feature alone would predict at that activation; the layer norm's scale and the bias are left out.
     """
-    assert settings.features and settings.activations
+    assert settings.features
     model = reader.model(model_of(of.name))
     readout = Readout.of(model, reader.vocabulary().counts, rare_token=settings.features.rare_token)
     directions = torch.from_numpy(reader.weights(of.name)["W_dec"][of.features])
     scale = torch.from_numpy(of.largest if pinned else np.ones_like(of.largest))
-    scaled = written(model, settings.activations.site, directions) * scale[:, None]
+    scaled = written(model, settings.site(of.name), directions) * scale[:, None]
     parts = [torch.distributions.Categorical(logits=readout(some)).entropy() for some in scaled.split(readout.block)]
     return torch.cat(parts).double().numpy() if parts else np.zeros(0)
 

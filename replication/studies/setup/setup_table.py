@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from replication.artifacts import Layout
-from replication.config import Model, Sae, Settings, model_of
+from replication.config import Model, Sae, Settings, d_in, model_of
 from replication.features.losses import recovered
 from replication.progress import Progress
 from replication.provenance import Stopwatch
@@ -41,13 +41,13 @@ def row(reader: Reader, settings: Settings, name: str, sae: Sae) -> dict[str, An
 
 def setup(settings: Settings, runs: pd.DataFrame, corpus: dict[str, Any]) -> list[dict[str, str]]:
     """What the table of the paper lists, of the main dictionary and its model: `what` and the value here, as text or number."""
-    assert settings.studies and settings.models and settings.activations and settings.corpus and settings.dictionaries
+    assert settings.studies and settings.models and settings.corpus and settings.dictionaries
     main = settings.studies.main
     model, sae = model_settings(settings, main), settings.dictionaries[main]
     values: dict[str, object] = {
         "source": settings.corpus.name or settings.corpus.source, "corpus_bytes": corpus.get("bytes", ""), "act_fn": model.act_fn,
         "d_mlp": model.d_mlp, "d_model": model.d_model, "n_heads": model.n_heads, "n_ctx": model.n_ctx, "d_vocab": settings.corpus.d_vocab,
-        "tokens": model.tokens, "models": len(settings.models), "site": settings.activations.site, "d_in": width(settings, main),
+        "tokens": model.tokens, "models": len(settings.models), "site": sae.site, "d_in": width(settings, main),
         "smallest": int(runs["d_sae"].min()), "largest": int(runs["d_sae"].max()), "main": main, "d_sae": sae.d_sae,
         "vectors": trained(sae), "batch": sae.batch, "l1": sae.l1, "l1_warmup": sae.l1_warmup, "init": sae.init,
         "dictionaries": len(runs), "evaluation_tokens": int(runs["tokens"].max())}
@@ -82,6 +82,5 @@ def model_settings(settings: Settings, name: str) -> Model:
 
 def width(settings: Settings, name: str) -> int:
     """Elements of the vectors of a dictionary."""
-    assert settings.models and settings.activations
-    model = settings.models[model_of(name)]
-    return model.d_mlp if settings.activations.site == "mlp_act" else model.d_model
+    assert settings.models and settings.dictionaries
+    return d_in(settings.models[model_of(name)], settings.dictionaries[name].site)

@@ -24,7 +24,7 @@ def stream_of(settings, world, folder=None):
 
 def test_stored_and_streamed_give_the_same_batches(tiny, world, tmp_path):
     streamed = replace(tiny, activations=replace(tiny.activations, storage="streamed"))
-    harvest(settings=streamed, model=world["model"], tokens=world["tokens"], out=tmp_path / "streamed")
+    harvest(settings=streamed, site="mlp_act", model=world["model"], tokens=world["tokens"], out=tmp_path / "streamed")
     assert not list((tmp_path / "streamed" / "blocks").iterdir())
     ours, theirs = stream_of(tiny, world), stream_of(streamed, world, tmp_path / "streamed")
     for left, right in zip(ours.batches(start=0, batch=128, steps=32), theirs.batches(start=0, batch=128, steps=32), strict=True):
@@ -33,7 +33,7 @@ def test_stored_and_streamed_give_the_same_batches(tiny, world, tmp_path):
 
 def test_a_streamed_dictionary_is_the_stored_one_bit_for_bit_and_no_vector_reaches_the_disk(tiny, world, tmp_path):
     streamed = replace(tiny, activations=replace(tiny.activations, storage="streamed"))
-    harvest(settings=streamed, model=world["model"], tokens=world["tokens"], out=tmp_path / "streamed")
+    harvest(settings=streamed, site="mlp_act", model=world["model"], tokens=world["tokens"], out=tmp_path / "streamed")
     for name, settings, folder in (("stored", tiny, world["activations"]), ("from_stream", streamed, tmp_path / "streamed")):
         fit(settings=settings, name="A/1", model=world["model"], tokens=world["tokens"], activations=folder, state=tmp_path / "state", out=tmp_path / name)
     for file in ("sae_weights.safetensors", "start.safetensors", "log.csv"):
@@ -46,6 +46,15 @@ def test_a_stream_can_start_anywhere(tiny, world):
     whole = list(stream.batches(start=0, batch=128, steps=32))
     for left, right in zip(whole[13:], stream.batches(start=13, batch=128, steps=19), strict=True):
         assert torch.equal(left, right)
+
+
+def test_the_last_vectors_are_the_end_of_the_order(tiny, world):
+    stream = stream_of(tiny, world)
+    whole = torch.cat(list(stream.batches(start=0, batch=128, steps=32)))
+    for count in (1, 1024, 1500, 4096):
+        assert torch.equal(stream.last(count).float(), whole[-count:])
+    with pytest.raises(UserError, match="the last 4097 vectors are asked for, but the activations hold 4096; raise activations.vectors"):
+        stream.last(4097)
 
 
 def test_fewer_tokens_of_a_context_are_as_many_of_each_in_the_order_of_all(tiny, world):

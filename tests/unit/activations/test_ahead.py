@@ -158,5 +158,5 @@ def test_stored_blocks_are_read_ahead_and_give_the_same_batches(tiny, world):
 
 def test_blocks_recomputed_on_a_cpu_take_no_second_thread(tiny, world, tmp_path):
     streamed = replace(tiny, activations=replace(tiny.activations, storage="streamed"))
-    harvest(settings=streamed, model=world["model"], tokens=world["tokens"], out=tmp_path)
+    harvest(settings=streamed, site="mlp_act", model=world["model"], tokens=world["tokens"], out=tmp_path)
     assert not open_stream(streamed, model=world["model"], tokens=world["tokens"], folder=tmp_path, device=CPU).ahead

@@ -5,8 +5,9 @@ import csv
 import pytest
 
 from replication import exhibits
+from replication.artifacts import write_json
 from replication.claims import content, inputs
-from replication.claims.content import Drawn, findings, markdown_table, merged, reason, sections
+from replication.claims.content import Drawn, discussions, findings, markdown_table, merged, reason, sections
 from replication.claims.statements import ClaimsError
 from replication.contexts import BUILT_IN
 
@@ -36,12 +37,12 @@ def test_two_orders_become_one(first, second, order):
 
 
 def test_exhibits_stand_in_the_statements_order_with_new_ones_in_the_registrys_place(drawn):
-    found = sections(rows("c", "a"), [drawn("a"), drawn("b"), drawn("c"), drawn("z", "Beyond the paper")], [], {})
+    found = sections(rows("c", "a"), [drawn("a"), drawn("b"), drawn("c"), drawn("z", "Beyond the paper")], [], {}, {})
     assert shown(found) == [("Global analysis", [["c"], ["a"], ["b"]], []), ("Beyond the paper", [["z"]], [])]
 
 
 def test_what_is_not_drawn_waits_with_its_statements(drawn):
-    found = sections(rows("a", "b", "b", verdict="not run"), [drawn("a")], [], {"b": "The paper did b."})
+    found = sections(rows("a", "b", "b", verdict="not run"), [drawn("a")], [], {"b": "The paper did b."}, {})
     assert shown(found) == [("Global analysis", [["a"]], ["b"])]
     assert found[0].waiting[0].published == "The paper did b." and len(found[0].waiting[0].rows) == 2
     assert found[0].counts == {"not run": 3}
@@ -54,7 +55,7 @@ def test_a_family_is_one_entry_with_a_part_for_each_context(drawn, tmp_path):
     statements = [*rows("sensitivity_hebrew", "sensitivity_dna", study="sensitivity"), *rows("a")]
     found = sections(
         statements, [drawn("sensitivity_hex", context="hexadecimal", **family), drawn("sensitivity_dna", context="DNA", **family), drawn("a")], [said],
-        {"sensitivity": "It correlates.", "sensitivity_dna": "At 0.8."})
+        {"sensitivity": "It correlates.", "sensitivity_dna": "At 0.8."}, {})
     assert shown(found) == [("Global analysis", [["sensitivity_dna", "sensitivity_hex"], ["a"]], ["sensitivity_hebrew"])]
     entry, waiting = found[0].entries[0], found[0].waiting[0]
     assert (entry.id, entry.title, entry.published, entry.family) == ("sensitivity", "Sensitivity", "It correlates.", True)
@@ -65,10 +66,20 @@ def test_a_family_is_one_entry_with_a_part_for_each_context(drawn, tmp_path):
 
 def test_a_context_that_the_text_lacks_has_no_picture_and_is_not_the_first_shown(drawn):
     family = {"family": "f", "title": "F"}
-    found = sections([], [drawn("f_dna", context="DNA", absent="the text holds no DNA", **family), drawn("f_hex", context="hex", **family)], [], {})
+    found = sections([], [drawn("f_dna", context="DNA", absent="the text holds no DNA", **family), drawn("f_hex", context="hex", **family)], [], {}, {})
     entry = found[0].entries[0]
     assert [part.figure is None for part in entry.parts] == [True, False]
     assert entry.first.id == "f_hex"
+
+
+def test_paragraphs_stand_with_their_exhibit_and_carry_the_runs_numbers(drawn, tmp_path):
+    folder, numbers = tmp_path / "questions", tmp_path / "studies" / "a" / "numbers.json"
+    folder.mkdir()
+    (folder / "a.md").write_text("It was asked.\nThe share is {share.value:.1f}.\n\nOf {lost.value} nothing is known.\n\nThat would change our mind.\n")
+    write_json(numbers, {"numbers": {"share": {"value": 0.25}}})
+    said = discussions(folder, [numbers])
+    assert said == {"a": ["It was asked. The share is 0.2.", "That would change our mind."]}
+    assert sections([], [drawn("a")], [], {}, said)[0].entries[0].first.discussion == said["a"]
 
 
 def test_a_reason_is_said_once_and_what_was_looked_at_stands_apart():

@@ -53,7 +53,7 @@ def decoded(drawn, tables):
 def write(tmp_path, png):
     """A function that writes a report of these rows and exhibits and returns its path."""
     def make(ledger=(), drawn=(), captions=(), **changes):
-        found = content.sections(ledger, drawn, captions, {"live_features": "The paper found 168 of them."})
+        found = content.sections(ledger, drawn, captions, {"live_features": "The paper found 168 of them."}, {"live_features": ["A reader asked of them."]})
         fields = {
             "run": "toy", "facts": [("corpus", "installed")], "reading": ["How to read."], "terms": [("L0", "features that are on")],
             "counts": {"agrees": 1, "differs": 0}, "sections": found, "rows": ledger, "departures": [Departure("neurons", "512", "256", "two cores", "paper")],
@@ -79,8 +79,8 @@ def test_text_can_be_selected_and_parts_stand_in_order(write, figure, tmp_path):
     path = write(rows("live_features", "live_features"), [figure("live_features")], [said])
     text = " ".join(texts(path))
     places = [text.index(part) for part in (
-        "Run toy", "How to read.", "Contents", "The paper found 168 of them.", "Of 2,048 features 62 are dead – ≥ 3 %.", "Statement 1 of", "two cores",
-        "live_features-0", "Jane Doe: T. 2023. https://example.org [paper]")]
+        "Run toy", "How to read.", "Contents", "The paper found 168 of them.", "Of 2,048 features 62 are dead – ≥ 3 %.", "A reader asked of them.", "Statement 1 of",
+        "two cores", "live_features-0", "Jane Doe: T. 2023. https://example.org [paper]")]
     assert places == sorted(places)
     assert "168 ± 50 features" in text.replace("  ", " ") and "agrees" in text and "as above" in text
     assert path.read_bytes().startswith(b"%PDF")

@@ -29,7 +29,7 @@ def page(make, png, settings, paper):
                  Drawn("sensitivity_hex", file=layout.exhibits() / "sensitivity_hex.png", context="hexadecimal", **family),
                  Drawn("live_features", 'Title "quoted" <u>', "Global analysis", layout.exhibits() / "live_features.png"),
                  Drawn("setup", "A table", "Problem setup", layout.exhibits() / "setup.md")]
-        report.make(settings=settings, claims=layout.claims(), drawn=drawn, captions=[caption], written=paper, corpus=layout.corpus() / artifacts.CORPUS,
+        report.make(settings=settings, claims=layout.claims(), drawn=drawn, captions=[caption], numbers=[], written=paper, corpus=layout.corpus() / artifacts.CORPUS,
                     reference=changes.get("reference"), run=run, html=layout.report(), pages=run / artifacts.REPORT_PDF)
         return layout.report().read_text()
     return write

@@ -5,13 +5,13 @@ import sys
 
 import matplotlib.image
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from replication.artifacts import ArtifactError
 from replication.exhibits import EXHIBITS, FAMILIES, find, of, suffixes
-from replication.exhibits.study import Study, fill, published
+from replication.exhibits.caption import fill
+from replication.exhibits.study import published
 from replication.provenance import written
 from replication.studies import STUDIES
 
@@ -74,9 +74,8 @@ def test_a_study_that_was_tampered_with_is_refused(run, drawn, tmp_path):
 
 
 def test_a_caption_leaves_out_a_sentence_that_was_not_measured():
-    study = Study(pd.DataFrame(), {"gain": {"value": 0.5, "n": 3}}, {}, {}, pd.DataFrame())
     template = "Shown: {what}.\nGain {gain.value:.1f}.\nInterval {gain.low:.1f}.\nOther {lost.value}.\n"
-    assert fill(template, study, {"what": "x"}) == "Shown: x. Gain 0.5."
+    assert fill(template, {"gain": {"value": 0.5, "n": 3}}, {"what": "x"}) == "Shown: x. Gain 0.5."
 
 
 def test_published_values_leave_bounds_out(tmp_path):

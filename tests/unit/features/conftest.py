@@ -78,7 +78,7 @@ def make_world(root: Path, settings: Settings = SETTINGS) -> World:
         sae = replace(sae, W_enc=sae.W_dec.T.contiguous(), b_enc=torch.from_numpy(draw.normal(-0.6, 0.3, settings.sae.d_sae).astype(np.float32)))
         sae.b_enc[0] = -1e6  # a dead feature
         folder = world.layout.sae(f"{name}/1")
-        dictionary.save(sae, folder, sae=settings.sae, site="mlp_act", n_ctx=settings.model.n_ctx, model=name)
+        dictionary.save(sae, folder, sae=settings.sae, model=settings.model, name=name)
         started = sae.W_dec.clone()
         started[5:] = started[5:].flip(0)  # features 0 to 4 have not moved
         artifacts.write_tensors(folder / artifacts.SAE_START, {"W_dec": started, "resampled": torch.arange(settings.sae.d_sae, dtype=torch.int32) % 2})
@@ -94,7 +94,7 @@ def world(tmp_path) -> World:
 
 def run_all(world: World) -> None:
     """The whole stage."""
-    from replication.features import effects, evaluate, matches, neurons, relations, texts, tokens
+    from replication.features import effects, evaluate, matches, neurons, relations, site, texts, tokens
 
     layout, settings = world.layout, world.settings
     tokens.make(settings=settings, corpus=layout.corpus(), out=layout.evaluation())
@@ -102,7 +102,9 @@ def run_all(world: World) -> None:
     for model in ("A", "B"):
         own = layout.features(f"{model}/neurons")
         neurons.measure(**shared, name=f"{model}/neurons", model=layout.model(model), out=own)
-        evaluate.evaluate(**shared, name=f"{model}/1", dictionary=layout.sae(f"{model}/1"), model=layout.model(model), neurons=own,
+        at = layout.features(f"{model}/mlp_act")
+        site.measure(settings=settings, site="mlp_act", model=layout.model(model), evaluation=layout.evaluation(), out=at)
+        evaluate.evaluate(**shared, name=f"{model}/1", dictionary=layout.sae(f"{model}/1"), model=layout.model(model), site=at,
                           out=layout.features(f"{model}/1"))
     pairs = [("A/1", "B/1"), ("A/1", "A/neurons"), ("A/neurons", "B/neurons")]
     matches.match(settings=settings, pairs=pairs, models=layout.root / "model", dictionaries=layout.root / "sae", corpus=layout.corpus(),

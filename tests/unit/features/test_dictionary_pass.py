@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from replication.features import dictionary_pass, fired, neurons
+from replication.features import dictionary_pass, fired, site
 from replication.features.losses import batches, context_losses, recovered
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.model import load
@@ -24,11 +24,11 @@ def tokens():
     return torch.randint(0, 250, (10, N_CTX), generator=torch.Generator().manual_seed(1)).int()
 
 
-def measure(model, sae, tokens, path, monkeypatch=None, site="mlp_act", mean=None):
+def measure(model, sae, tokens, path, monkeypatch=None, at="mlp_act", mean=None):
     contexts, n_ctx = tokens.shape
     mean = torch.zeros(D_IN) if mean is None else mean
     with MatrixWriter(path / "m.safetensors", n_features=sae.W_enc.shape[1], contexts=contexts, n_ctx=n_ctx, shard_contexts=SHARD, dense=False) as writer:
-        table = dictionary_pass.measure(model, sae, tokens, site=site, mean=mean, matrix=writer, shard_contexts=SHARD, progress=Progress())
+        table = dictionary_pass.measure(model, sae, tokens, site=at, mean=mean, matrix=writer, shard_contexts=SHARD, progress=Progress())
     dense = np.concatenate([shard.toarray() for shard in EvaluationMatrix(path / "m.safetensors")])
     return table, dense
 
@@ -38,7 +38,7 @@ def identity(scale=1.0, width=D_IN):
 
 
 def baselines(model, tokens, mean):
-    return neurons.losses(model, tokens, site="mlp_act", mean=mean, shard_contexts=SHARD, progress=Progress())
+    return site.losses(model, tokens, site="mlp_act", mean=mean, shard_contexts=SHARD, progress=Progress())
 
 
 def test_identity_dictionary_recovers_everything(model, tokens, tmp_path):
@@ -96,11 +96,11 @@ def test_recovered_is_a_ratio_of_means():
     assert np.isnan(recovered(loss=4.0, ablated=4.0, reconstructed=4.25)) and np.isnan(recovered(loss=4.0, ablated=3.9, reconstructed=3.95))
 
 
-@pytest.mark.parametrize("site", ["resid_mid", "mlp_out", "resid_post"])
-def test_other_sites_pass_through_an_identity(model, tokens, tmp_path, site):
+@pytest.mark.parametrize("at", ["resid_mid", "mlp_out", "resid_post"])
+def test_other_sites_pass_through_an_identity(model, tokens, tmp_path, at):
     shift = 1000.0  # the stream has negative entries: lift them above zero and back
     eye = torch.eye(16)
     lifted = Dictionary(W_enc=eye, b_enc=torch.zeros(16), W_dec=eye, b_dec=torch.full((16,), -shift))
-    table, dense = measure(model, lifted, tokens, tmp_path, site=site, mean=torch.zeros(16))
+    table, dense = measure(model, lifted, tokens, tmp_path, at=at, mean=torch.zeros(16))
     assert (dense > 0).all()
     assert np.allclose(table["loss_reconstructed"], baselines(model, tokens, torch.zeros(D_IN))["loss"], rtol=1e-3)

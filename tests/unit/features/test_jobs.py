@@ -14,7 +14,7 @@ from replication.features.tokens import read
 from replication.model import load as load_model
 from replication.sae import load as load_dictionary
 
-TABLES = [artifacts.FEATURES, artifacts.EXAMPLES, artifacts.LOSSES]
+TABLES = [artifacts.FEATURES, artifacts.EXAMPLES]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,8 @@ def test_neurons_have_the_same_tables(measured, site):
     assert set(features.columns) - set(table.columns) == {
         "bias", "decoder_encoder", "cosine", "encoder_norm", "start_cosine", "moved", "resampled", "cluster",
         "top_neurons", "top_neuron_weights", "top_neuron_shares"}
-    assert torch.allclose(artifacts.read_tensors(folder / artifacts.SITE_MEAN)["mean"], x.mean(dim=0), atol=1e-5)
+    site_mean = artifacts.read_tensors(measured.layout.features("A/mlp_act") / artifacts.SITE_MEAN)["mean"]
+    assert torch.allclose(site_mean, x.mean(dim=0), atol=1e-5)
 
 
 def test_matches_of_a_model_with_its_neurons(measured, site):
@@ -115,6 +116,8 @@ def test_two_runs_are_equal_bit_for_bit(measured, world, stage):
     for name in ("A/1", "B/1", "A/neurons"):
         for file in (*TABLES, artifacts.MATRIX, artifacts.EVALUATION):
             assert filecmp.cmp(world.layout.features(name) / file, measured.layout.features(name) / file, shallow=False), (name, file)
+    for name in ("A/1", "A/mlp_act"):
+        assert filecmp.cmp(world.layout.features(name) / artifacts.LOSSES, measured.layout.features(name) / artifacts.LOSSES, shallow=False)
     for name in ("A/1", "A/neurons"):
         assert filecmp.cmp(world.layout.features(name) / artifacts.EFFECTS, measured.layout.features(name) / artifacts.EFFECTS, shallow=False)
     for file in (artifacts.MATCHES, artifacts.RELATIONS, artifacts.TEXTS, artifacts.TEXT_TOKENS):
@@ -123,7 +126,7 @@ def test_two_runs_are_equal_bit_for_bit(measured, world, stage):
 
 
 @pytest.mark.parametrize("damaged", [
-    "sae/A/1/start.safetensors", "sae/A/1/sae_weights.safetensors", "features/A/neurons/losses.parquet", "features/tokens.safetensors",
+    "sae/A/1/start.safetensors", "sae/A/1/sae_weights.safetensors", "features/A/mlp_act/losses.parquet", "features/tokens.safetensors",
     "corpus/tokenizer.json", "corpus/unigrams.safetensors", "model/A/weights.safetensors"])
 def test_damage_upstream_is_named_and_nothing_is_written(world, damaged, stage):
     stage(world)
@@ -134,5 +137,5 @@ def test_damage_upstream_is_named_and_nothing_is_written(world, damaged, stage):
     layout, out = world.layout, world.layout.root / "elsewhere"
     with pytest.raises(ArtifactError, match=path.name.replace(".", r"\.") + ".*checksum"):
         evaluate.evaluate(settings=world.settings, name="A/1", dictionary=layout.sae("A/1"), model=layout.model("A"),
-                          neurons=layout.features("A/neurons"), corpus=layout.corpus(), evaluation=layout.evaluation(), out=out)
+                          site=layout.features("A/mlp_act"), corpus=layout.corpus(), evaluation=layout.evaluation(), out=out)
     assert not out.exists()

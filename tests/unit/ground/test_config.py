@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from replication.config import ConfigError, Settings, explain, load, resolve
+from replication.config import SITES, ConfigError, Model, Settings, d_in, explain, load, place, resolve, sites
+from replication.features import shown
 
 CONFIGS = sorted((Path(__file__).parents[3] / "config").glob("*.yaml"))
 
@@ -51,7 +52,14 @@ def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
     ({"browser": {"tables": ["A/9"]}}, "browser.tables names 'A/9', which is no dictionary of the run and no model's neurons"),
     ({"model__n_heads": 5}, "models.A.n_heads is 5, but must divide d_model, 32"),
     ({"model__act_fn": "rellu"}, "models.A.act_fn is 'rellu'; did you mean 'relu'?"),
-    ({"activations__site": "mlp_acts"}, "activations.site is 'mlp_acts', which does not exist; did you mean 'mlp_act'?"),
+    ({"dictionaries": {"A/mlp_out": {"d_sae": 4}}}, "dictionaries.A/mlp_out: a name is model/id, such as A/1, and an id is made of a-z, 0-9, _ and - (neurons and names of sites"),
+    ({"models__two": {"n_layers": 2}, "dictionaries__two/1": {"d_sae": 4}}, "dictionaries.two/1.site is 'mlp_act', which models.two has not; did you mean 'mlp_act_"),
+    ({"models__two": {"n_layers": 2}, "dictionaries__two/1": {"d_sae": 4, "site": "logit_update_0"}}, "dictionaries.two/1.site is 'logit_update_0', which models.two has not"),
+    ({"dictionaries__A/0__warm_start": "A/7"}, "dictionaries.A/0.warm_start is 'A/7', which dictionaries does not list; "),
+    ({"dictionaries__A/0__warm_start": "A/1"}, "dictionaries.A/0.warm_start is 'A/1', whose d_in or d_sae is another; take one of the same shape"),
+    ({"dictionaries__A/1__warm_start": "B/1", "dictionaries__B/1__warm_start": "A/1"}, "dictionaries.A/1.warm_start leads back to A/1; one of the chain needs a start"),
+    ({"sae__watch_vectors": 65536}, "dictionaries.A/0.watch_vectors asks for the last 65536 of 393216 vectors, but training sees 393216; lower one"),
+    ({"sae__site": "mlp_acts"}, "dictionaries.A/0.site is 'mlp_acts', which models.A has not; did you mean 'mlp_act'?"),
     ({"activations__per_context": 100}, "activations.per_context is 100, but a context of models.A has n_ctx 64 tokens"),
     ({"activations__per_context": 33}, "activations.block is 65536, but must be a multiple of per_context, 33"),
     ({"sae__batch": 3000}, "dictionaries.A/0.batch is 3000, but must divide activations.block, 65536"),
@@ -71,6 +79,11 @@ def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
     ({"run": "My Run"}, "run is 'My Run', but must be made of a-z"),
     ({"compute__device": "gpu"}, "compute.device is 'gpu'; did you mean 'cpu'?"),
     ({"studies__main": "A/7"}, "studies.main is 'A/7', which dictionaries does not list"),
+    ({"dictionaries__A/1__site": "logit_update"}, "studies.main names A/1, whose site is logit_update, but ablation is exact only for mlp_act, mlp_out, resid_post"),
+    ({"dictionaries__B/1__site": "resid_mid"}, "studies.twin names B/1, whose site is resid_mid, but ablation is exact only for"),
+    ({"dictionaries__A/base__site": "logit_update", "browser__tables": ["A/1", "A/base"]}, "browser.tables names A/base, whose site is logit_update, but"),
+    ({"models": {"A": {"n_layers": 2}, "B": {}}, "dictionaries": {"A/1": {"d_sae": 512, "site": "mlp_act_0"}, "B/1": {"d_sae": 512}}},
+     "studies.main names A/1, whose site is mlp_act_0, but ablation is exact only for mlp_act, mlp_out, resid_post of the last layer; name a dictionary"),
     ({"model": 3}, "model must be a mapping of settings, but is 3"),
 ])
 def test_bad_input_gets_one_sentence(changes, sentence):
@@ -99,6 +112,26 @@ def test_replicates_become_dictionaries_that_differ_in_seed_only():
 def test_models_have_replicates_too():
     config = resolve(smoke(models={"A": {}, "B": {"seed": 1}, "random": {"shuffle_of": "A"}, "mlp_0": {"d_mlp": 0, "seed": 2, "replicates": 2}}))
     assert [(name, model.seed) for name, model in config.models.items()] == [("A", 0), ("B", 1), ("random", 0), ("mlp_0", 2), ("mlp_0-r1", 3)]
+
+
+def test_a_replicate_starts_from_the_replicate_of_its_number():
+    config = resolve(smoke(**{"dictionaries__A/warm": {"d_sae": 512, "replicates": 3, "warm_start": "A/1"}, "dictionaries__A/lone": {"d_sae": 512, "replicates": 2, "warm_start": "B/1"}}))
+    assert [config.dictionaries[f"A/warm{suffix}"].warm_start for suffix in ("", "-r1", "-r2")] == ["A/1", "A/1-r1", "A/1-r2"]
+    assert config.dictionaries["A/lone-r1"].warm_start == "B/1"
+
+
+def test_sites_of_models_with_one_layer_and_more():
+    assert sites() == list(SITES) and place("mlp_out") == ("mlp_out", 0)
+    assert sites(2) == ["resid_mid_0", "mlp_act_0", "mlp_out_0", "resid_post_0", "resid_mid_1", "mlp_act_1", "mlp_out_1", "resid_post_1", "logit_update_1"]
+    assert place("resid_post_1", 2) == ("resid_post", 1)
+    assert d_in(Model(d_model=8, d_mlp=32, n_layers=2), "mlp_act_0") == 32 and d_in(Model(d_model=8, d_mlp=32), "logit_update") == 8
+
+
+def test_what_can_be_removed_exactly_stands_for_the_papers_dictionaries():
+    layers = {"models": {"A": {"n_layers": 2}, "B": {}}, "dictionaries": {"A/1": {"d_sae": 512, "site": "mlp_act_1"}, "B/1": {"d_sae": 512, "site": "mlp_out"}}}
+    assert resolve(smoke(**layers, browser__tables=["A/1", "A/neurons"])).studies.main == "A/1"
+    config = resolve(smoke(**{"dictionaries__A/0__site": "logit_update"}))
+    assert "A/0" not in shown(config) and "A/0" in shown(resolve(smoke())) and "A/neurons" in shown(config)
 
 
 def test_large_dictionaries_are_those_with_more_features_than_the_main_one():

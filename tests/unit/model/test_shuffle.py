@@ -1,5 +1,7 @@
 """The control: the same entries without their order."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -13,9 +15,9 @@ from replication.provenance import Stopwatch
 SHAPE = Architecture(d_model=8, d_mlp=12, n_heads=2, n_ctx=6, act_fn="relu", d_vocab=9)
 
 
-@pytest.fixture
-def model():
-    made = Transformer(SHAPE).initialise(0).requires_grad_(False)
+@pytest.fixture(params=[SHAPE, replace(SHAPE, act_fn="solu_ln", n_layers=2)], ids=["one-relu", "two-solu_ln"])
+def model(request):
+    made = Transformer(request.param).initialise(0).requires_grad_(False)
     for parameter in made.parameters():
         parameter += torch.linspace(0, 1, parameter.numel()).view(parameter.shape)
     return made
@@ -25,6 +27,7 @@ def test_matrices_keep_their_entries_and_lose_their_order(model):
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     after = shuffled(model, 0).state_dict()
     matrices = {name for name, _ in model.matrices()}
+    assert len(matrices) == 3 + 6 * model.architecture.n_layers and not any(".ln" in name for name in matrices)
     for name, tensor in after.items():
         if name in matrices:
             assert torch.equal(tensor.flatten().sort().values, before[name].flatten().sort().values)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -24,9 +25,15 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_round_trip(folder):
-    loaded, original = replication.model.load(folder), Transformer(SHAPE).initialise(0)
-    assert loaded.architecture == SHAPE and not loaded.training
+@pytest.mark.parametrize("shape", [SHAPE, replace(SHAPE, act_fn="solu_ln", n_layers=2)], ids=["one-gelu", "two-solu_ln"])
+def test_round_trip(shape, tmp_path):
+    original = Transformer(shape).initialise(0)
+    with torch.no_grad():
+        for parameter in original.parameters():  # a layer norm at its start would hide that it was not kept
+            parameter += torch.linspace(0, 1, parameter.numel()).view(parameter.shape)
+    write_meta(tmp_path, stage="model", settings=Settings("test", 0), files=store.save(original, tmp_path), inputs={}, stopwatch=Stopwatch())
+    loaded = replication.model.load(tmp_path)
+    assert loaded.architecture == shape and not loaded.training
     for name, tensor in original.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
     assert not any(parameter.requires_grad for parameter in loaded.parameters())

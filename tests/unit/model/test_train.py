@@ -14,7 +14,8 @@ from replication import artifacts, checkpoint
 from replication.config import Compute, Model, Settings, UserError
 from replication.corpus.shards import write_tokens
 from replication.model import store
-from replication.model.train import Training, learning_rate, train, windows
+from replication.model.train import Training, last_step, learning_rate, train, windows
+from replication.model.transformer import Architecture, Transformer
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 
@@ -74,6 +75,16 @@ def test_a_window_is_a_context_and_the_token_after_it():
         windows(torch.arange(6).view(3, 2), 4)
 
 
+@pytest.mark.parametrize("act_fn", ["gelu", "solu", "solu_ln"])
+def test_every_parameter_learns_with_every_activation_function(corpus, tmp_path, act_fn):
+    settings = changed(act_fn=act_fn, n_layers=2)
+    trained, start = store.load(fit(corpus, tmp_path, settings)), Transformer(Architecture.of(settings.model, 11)).initialise(settings.seed_of("model"))
+    still = {name for name, parameter in start.named_parameters() if torch.equal(parameter, trained.get_parameter(name))}
+    assert all(name.endswith("attn.b_K") for name in still)  # attention does not see a bias of the keys: rounding alone moves it
+    norms = {name for name, _ in start.named_parameters() if ".mlp.ln." in name}
+    assert len(norms) == (4 if act_fn == "solu_ln" else 0)
+
+
 def test_it_learns_to_count_and_writes_an_artifact(corpus, tmp_path):
     folder = fit(corpus, tmp_path, changed(tokens=76 * 8, batch=1, lr=0.03))
     assert set(artifacts.check(folder)["files"]) == {"architecture.json", "weights.safetensors", "log.csv"}
@@ -97,6 +108,19 @@ def test_no_context_is_seen_twice_and_seeds_have_their_own_order(tmp_path):
     assert not torch.equal(made[0].model.unembed["W_U"], made[1].model.unembed["W_U"])
 
 
+def test_a_model_of_two_layers_learns_and_resumes(corpus, tmp_path):
+    settings = changed(tokens=76 * 8, batch=1, lr=0.03, n_layers=2)
+    whole = fit(corpus, tmp_path / "whole", settings)
+    first, last = (float(row["loss"]) for row in [*csv.DictReader((whole / "log.csv").open())][:: 75])
+    assert last < 0.5 < first
+    start, made = store.Transformer(store.Architecture.of(settings.model, 11)).initialise(0), store.load(whole)
+    assert all((tensor - start.state_dict()[name]).abs().max() > 1e-3 for name, tensor in made.state_dict().items() if "b_K" not in name)  # but for b_K, which softmax ignores
+    with pytest.raises(KeyboardInterrupt):
+        fit(corpus, tmp_path / "parts", settings, progress=Stop(40))
+    parts = fit(corpus, tmp_path / "parts", settings)
+    assert (parts / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize("after", [1, 3, 7, 11])
 def test_killed_and_resumed_equals_never_stopped_bit_for_bit(corpus, tmp_path, after):
     whole = fit(corpus, tmp_path / "whole")
@@ -108,6 +132,37 @@ def test_killed_and_resumed_equals_never_stopped_bit_for_bit(corpus, tmp_path, a
     assert resumed_at[0] == after // 3 * 3 + 1  # progress speaks after the checkpoint of its step
     for name in ("weights.safetensors", "log.csv", "architecture.json"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_training_with_until_is_a_checkpoint_of_the_whole_bit_for_bit(corpus, tmp_path):
+    whole = tmp_path / "whole"
+    with pytest.raises(KeyboardInterrupt):
+        fit(corpus, whole, progress=Stop(6))  # progress speaks after the checkpoint of its step
+    saved = artifacts.read_tensors(whole / "state" / artifacts.CHECKPOINT)
+    fit(corpus, whole)
+    half = changed(until=0.5)
+    part = fit(corpus, tmp_path / "part", half)
+    weights = artifacts.read_tensors(part / artifacts.WEIGHTS)
+    assert all(torch.equal(weights[name], saved[name]) for name in weights) and len(weights) > 10
+    (rows, complete), names = (list(csv.DictReader((folder / "log.csv").open())) for folder in (part, whole / "A")), ("step", "tokens", "loss", "lr", "grad_norm")
+    assert len(rows) == 6 and [[row[name] for name in names] for row in rows] == [[row[name] for name in names] for row in complete[:6]]
+    assert [int(row["step"]) for row in rows if row["validation_loss"]] == [5, 6]  # as in the whole, and at its own end
+    assert rows[4] == complete[4]
+    with pytest.raises(KeyboardInterrupt):
+        fit(corpus, tmp_path / "killed", half, progress=Stop(4))
+    resumed = fit(corpus, tmp_path / "killed", half)
+    assert all((resumed / name).read_bytes() == (part / name).read_bytes() for name in ("weights.safetensors", "log.csv"))
+
+
+@pytest.mark.parametrize(("until", "last"), [(1.0, 12), (0.5, 6), (0.1, 1), (0.05, 1)])
+def test_until_stops_at_the_nearest_step(until, last):
+    assert last_step(Model(until=until), 12) == last
+
+
+def test_a_share_of_less_than_a_step_is_refused(corpus, tmp_path):
+    with pytest.raises(UserError, match=r"model\.until is 0\.02, too short for the first of the 12 steps of the whole training; raise it to 0\.083 or more"):
+        fit(corpus, tmp_path, changed(until=0.02))
+    assert not (tmp_path / "A").exists()
 
 
 KILLED = """

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from replication.config import SITES, Model, UserError
-from replication.model.transformer import Architecture, Transformer, width
+from replication.config import SITES, Model, UserError, d_in
+from replication.model.transformer import Architecture, Transformer
 
 SHAPE = Architecture(d_model=12, d_mlp=20, n_heads=3, n_ctx=10, act_fn="relu", d_vocab=17)
 
@@ -59,22 +59,22 @@ def test_attention_is_causal(model, tokens):
 @pytest.mark.parametrize("site", SITES)
 def test_splicing_what_was_read_changes_nothing(model, tokens, site):
     vectors = model.read(tokens, site)
-    assert vectors.shape == (2, 10, width(SHAPE, site))
-    torch.testing.assert_close(model.splice(tokens, site, vectors), model.resid_post(tokens))
+    assert vectors.shape == (2, 10, d_in(Model(d_model=12, d_mlp=20), site))
+    torch.testing.assert_close(model.logits(model.splice(tokens, site, vectors)), model(tokens), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("site", SITES)
 def test_splicing_something_else_changes_that_token_only(model, tokens, site):
     vectors = model.read(tokens, site)
     vectors[1, 4] += 1 + torch.arange(vectors.shape[-1]) / 7
-    moved = (model.splice(tokens, site, vectors) - model.resid_post(tokens)).abs().amax(-1) > 1e-4
+    moved = (model.logits(model.splice(tokens, site, vectors)) - model(tokens)).abs().amax(-1) > 1e-4
     assert moved.nonzero().tolist() == [[1, 4]]
 
 
 @pytest.mark.parametrize("call", [lambda model, tokens: model.read(tokens, "mlp_ac"), lambda model, tokens: model.splice(tokens, "mlp_ac", None),
-                                  lambda model, tokens: width(SHAPE, "mlp_ac")])
+                                  lambda model, tokens: d_in(Model(), "mlp_ac")])
 def test_a_site_that_does_not_exist(model, tokens, call):
-    with pytest.raises(UserError, match="'mlp_ac' does not exist; did you mean 'mlp_act'"):
+    with pytest.raises(UserError, match="'mlp_ac' does not exist in a model of 1 layer; did you mean 'mlp_act'"):
         call(model, tokens)
 
 

@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from replication import sae as stage
 from replication.artifacts import ArtifactError, write_meta
-from replication.config import Sae, Settings
+from replication.config import Model, Sae, Settings
 from replication.provenance import Stopwatch
 from replication.sae.dictionary import save, start
 from replication.sae.median import geometric_median
@@ -49,7 +49,7 @@ def test_geometric_median_by_hand():
 @pytest.fixture
 def folder(tmp_path):
     made = start(Sae(d_sae=6, l1=0.002), 4, torch.ones(4), seed=0)
-    save(made, tmp_path, sae=Sae(d_sae=6), site="mlp_act", n_ctx=16, model="A")
+    save(made, tmp_path, sae=Sae(d_sae=6), model=Model(n_ctx=16), name="A")
     write_meta(tmp_path, stage="sae", settings=Settings(run="x", seed=0), files={"weights": tmp_path / "sae_weights.safetensors"}, inputs={}, stopwatch=Stopwatch())
     return tmp_path
 

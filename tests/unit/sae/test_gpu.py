@@ -17,6 +17,7 @@ import torch
 
 from replication.sae import step as reference
 from replication.sae.dictionary import Dictionary, unit
+from replication.sae.watch import fired
 
 pytest.importorskip("triton", reason="triton is not installed; it comes with CUDA builds of torch, and with requirements.lock")
 ON_GPU = torch.cuda.is_available()
@@ -293,6 +294,17 @@ def test_a_resumed_step_is_the_one_that_was_not_stopped(gpu, small):
         whole(x, 0.1), resumed(x, 0.1)
     for name in PARAMETERS:
         assert torch.equal(whole.parameters[name], resumed.parameters[name])
+
+
+def test_watching_sees_the_steps_weights_and_leaves_them(gpu, small):
+    dictionary, normal = random_dictionary(6, 20, -1.0)
+    step, x = gpu.GpuStep(dictionary, lr=0.3, betas=(0.9, 0.999), batch=12, dense_from=1.0, tiles=small), normal(12, 6)
+    before = fired(dictionary, x)
+    for _ in range(4):
+        step(x, 0.1)
+    version, after = dictionary.W_enc._version, fired(dictionary, x)
+    assert not torch.equal(before, after) and dictionary.W_enc._version == version
+    assert torch.equal(after, step.gradients(x, 0.1).fired)
 
 
 def test_what_does_not_fit_is_refused(gpu):

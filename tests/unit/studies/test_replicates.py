@@ -16,6 +16,13 @@ def test_a_name_that_looks_like_a_replicate_but_differs_is_none():
     assert base("A/2-r1", resolve(given).dictionaries) == "A/2-r1"
 
 
+def test_replicates_that_start_from_replicates_are_replicates():
+    given = raw()
+    given["dictionaries"]["A/warm"] = {"d_sae": 160, "replicates": 3, "warm_start": "A/1"}
+    found = resolve(given).dictionaries
+    assert found["A/warm-r1"].warm_start == "A/1-r1" and groups(found)["A/warm"] == ["A/warm", "A/warm-r1", "A/warm-r2"]
+
+
 def test_alike_ignores_the_seed_and_what_is_named():
     dictionaries = resolve(raw()).dictionaries
     assert alike("A/1-r1", "A/1", dictionaries)

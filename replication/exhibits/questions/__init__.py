@@ -1,0 +1,1 @@
+"""Exhibits of questions that readers of the paper asked."""

@@ -1,0 +1,1 @@
+"""Studies of questions that readers of the paper asked."""
