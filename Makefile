@@ -7,11 +7,11 @@ BENCH := .venv-bench
 CHECKS := tests/browser/node_modules
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --workflow-profile profiles/local
 
-.PHONY: all laptop smoke full test test-browser chromium lint readme bench
+.PHONY: all laptop smoke full questions test test-browser chromium lint readme bench
 
 all: laptop
 
-laptop smoke full: $(READY)
+laptop smoke full questions: $(READY)
 	$(RUN) --configfile config/$@.yaml
 	@$(BIN)/python -m replication summary results/$@
 

@@ -121,7 +121,7 @@ class Sae:
     leave: float = setting("Share of features, at random, that no resampling touches (ours, to see what becomes of dying ones).", default=0.0, within=(0.0, 1.0))
     min_window: int = setting("Fewest vectors over which a feature must be silent to count as dead (ours, for short runs).", default=1_000_000, within=(1, None))
     resample_inputs: int = setting("Random inputs whose loss decides what dead features become.", default=819_200, within=(1, None))
-    warm_start: str = setting("Dictionary, on a model with the same widths, whose weights this one starts from; empty for a start of its own (ours).", default="")
+    warm_start: str = setting("Dictionary, on a model with the same widths, whose features this one starts from; empty for a start of its own (ours).", default="")
     median_vectors: int = setting("Vectors whose geometric median starts b_dec (ours).", default=65_536, within=(1, None))
     step: Literal["auto", "dense", "sparse"] = setting("How gradients are computed; the result is the same to rounding, `auto` goes by the share of fired pairs.", default="auto")
     log_every: int = setting("Steps between rows of the training log.", default=50, within=(1, None))

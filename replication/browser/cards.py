@@ -63,7 +63,8 @@ def read(source: Source, settings: Settings, name: str, shown: Sequence[str], of
     gathered = examples.gather(source.examples(name, *examples.COLUMNS), source.effects(name), source.matrix(name), fired, source.tokens(),
                                side=settings.features.window)
     matches, edges = source.matches(), source.relations()
-    near = relations.gather(name, shown, features=features, matches=matches, edges=edges, neurons=all(sae.site == "mlp_act" for sae in (settings.dictionaries or {}).values()))
+    of_neurons = all(sae.site == "mlp_act" for sae in (settings.dictionaries or {}).values())
+    near = relations.gather(name, shown, features=features, matches=matches, edges=edges, neurons=of_neurons)
     units = scores(source, name, offered.kinds, explainers(settings)) if offered.kinds else pd.DataFrame()
     texts = source.texts(name)
     kind: Literal["features", "neurons"] = "neurons" if name.endswith(f"/{NEURONS}") else "features"

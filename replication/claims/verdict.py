@@ -1,7 +1,7 @@
 """The rule of a verdict, fixed before any run: what a statement, a number and the scale of the run give.
 
-- No such number: `not run`, or `not comparable` where the study says why it cannot measure it. A study that waits for people has not
-  run, and says so.
+- No such number: `not run`, or `not comparable` where the study says why it cannot measure it. A study that waits for people, or for fits
+  that the run has not, has not run, and says so.
 - The scale falls short of what the row needs, or the unit differs: `not comparable`.
 - A number agrees when it lies within the tolerance of the published value (of the right side of a bound), else it differs.
 - An ordering agrees when the 95 % interval of the difference lies above 0 and differs when it lies below; it is undecided

@@ -46,8 +46,9 @@ def every(config: Config) -> list[str]:
 
 
 def without_dictionaries(config: Config) -> list[str]:
-    """The sites of trained models that have no dictionary, each that of the main one: of them only the losses are measured."""
-    bare = [name for name in config.trained_models() if not any(model_of(dictionary) == name for dictionary in config.dictionaries)]
+    """The sites of trained models that have no dictionary and as many layers as the main one's, each that of the main one: of them only losses are measured."""
+    n_layers, having = config.models[model_of(config.studies.main)].n_layers, {model_of(name) for name in config.dictionaries}
+    bare = [name for name in config.trained_models() if name not in having and config.models[name].n_layers == n_layers]
     return [f"{name}/{config.dictionaries[config.studies.main].site}" for name in bare]
 
 

@@ -39,7 +39,8 @@ class Metric:
         seen = values > SMALLEST * values[-1]
         root = torch.where(seen, values, 0.0).sqrt()
         inverse = torch.where(seen, root.reciprocal(), 0.0)
-        return Metric(*((vectors * scale @ vectors.T).to(W_U.dtype) for scale in (root, inverse)), int(seen.sum()))
+        square = [(vectors * scale @ vectors.T).to(W_U.dtype) for scale in (root, inverse)]
+        return Metric(square[0], square[1], int(seen.sum()))
 
     def read(self, update: Float[Tensor, "*batch d_model"], sigma: Float[Tensor, "*batch 1"]) -> Float[Tensor, "*batch d_model"]:
         """Updates as the logits see them, at the true stream's scale."""

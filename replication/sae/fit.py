@@ -82,10 +82,11 @@ class Training:
         saved = checkpoint.load(state, identity, str(device))
         held: Mapping[str, Tensor] = saved.tensors if saved else {}
         if saved is None:
-            if warm:
-                self.dictionary = self.variant.own(_another(warm, self.stream.d_in, self.sae.d_sae, device))
+            median = self._median(settings.activations)
+            if warm:  # its features, about the middle of the new data: from the old one, far away, most of them would never fire
+                self.dictionary = self.variant.own(dataclasses.replace(_another(warm, self.stream.d_in, self.sae.d_sae, device), b_dec=median))
             else:
-                self.dictionary = start(self.sae, self.stream.d_in, self._median(settings.activations), seed=self.seed)
+                self.dictionary = start(self.sae, self.stream.d_in, median, seed=self.seed)
                 self.variant.settle(self.dictionary)
             self.start_directions = self.dictionary.W_dec.clone()
             self.last_fired = torch.zeros(self.sae.d_sae, dtype=torch.int32, device=device)

@@ -15,6 +15,7 @@ from replication.features import NEURONS, papers, without_dictionaries
 from replication.interpretability import LLM, OFFLINE, scored
 from replication.provenance import written
 from replication.studies.checkpoints import by_layer, chain, fresh
+from replication.studies.questions.compared import sizing
 from replication.studies.questions.starts import starts, watched
 from replication.studies.recipe import fitted_for_the_recipe, pairs
 from replication.studies.replicates import alike, elsewhere, groups, sibling
@@ -64,18 +65,19 @@ def sizes_and_l1(config: Config) -> list[str]:
 
 
 def at_any_site(config: Config) -> list[str]:
-    """Dictionaries that differ from the main one in site, size, l1 and seed only."""
-    return [name for name in config.dictionaries if alike(name, config.studies.main, config.dictionaries, "site", "d_sae", "l1")]
+    """The main dictionary, and those that differ from it in site, l1 and seed only, with as many features or as many for each element."""
+    return [name for name in config.dictionaries if sizing(name, config.studies.main, config.dictionaries, config.models)]
 
 
-def at_any_site_and_twin(config: Config) -> list[str]:
-    """These, and the main dictionary's counterpart on the other seed's model."""
-    return list(dict.fromkeys([*at_any_site(config), config.studies.twin]))
+def at_several_sites(config: Config) -> list[str]:
+    """These and the main dictionary's counterpart on the other seed's model, where they are of more than one site."""
+    names = at_any_site(config)
+    return list(dict.fromkeys([*names, config.studies.twin])) if len({config.dictionaries[name].site for name in names}) > 1 else []
 
 
 def scored_at_any_site(config: Config) -> list[str]:
     """Those of them whose explanations are scored."""
-    return [name for name in scored(config) if name in at_any_site(config)]
+    return [name for name in scored(config) if name in at_several_sites(config) and name in at_any_site(config)]
 
 
 def scored_at_any_site_by_llm(config: Config) -> list[str]:
@@ -355,7 +357,7 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("training_curves", "replication.studies.appendices.training_curves", of_the_main_model, ("log",)),
     Study("recipe_ablations", "replication.studies.appendices.recipe_ablations", recipe, ("features", "losses"), shared=("contexts",),
           also=((repeated_data, ("matrix",)), (resampled_often, ("log",))), contexts=True),
-    Study("sites", "replication.studies.questions.sites", at_any_site_and_twin, ("losses", "features", "matrix"),
+    Study("sites", "replication.studies.questions.sites", at_several_sites, ("losses", "features", "matrix"),
           also=((scored_at_any_site, ("units", "scores")), (scored_at_any_site_by_llm, ("llm_scores",))), explained=True),
     Study("logit_target", "replication.studies.questions.logit_target", at_any_site, ("weights", "model"), shared=("tokens",)),
     Study("null_space", "replication.studies.questions.null_space", sizes_twin_and_shuffled, ("features", "weights", "model"), shared=("tokens",)),

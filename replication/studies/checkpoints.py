@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from replication.config import Model, Sae, model_of, place
 from replication.studies.replicates import groups
 
-Models, Dictionaries = Mapping[str, Model], Mapping[str, Sae]
+Models: TypeAlias = Mapping[str, Model]
+Dictionaries: TypeAlias = Mapping[str, Sae]
 
 
 def fresh(main: str, models: Models, dictionaries: Dictionaries) -> dict[float, list[str]]:
@@ -14,7 +16,7 @@ def fresh(main: str, models: Models, dictionaries: Dictionaries) -> dict[float, 
 
     They have the site, size and l1 of the main one. Empty where no model stops early.
     """
-    found = {}
+    found = dict[float, list[str]]()
     for group, members in groups(dictionaries).items():
         share = _share(model_of(group), main, models)
         if share is not None and share < 1 and not dictionaries[group].warm_start and _comparable(dictionaries[group], dictionaries[main]):

@@ -18,8 +18,11 @@ SITES: dict[str, tuple[str, dict[str, Any]]] = {
 TICKS = (2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 
 
-def curves(axes: Axes, data: pd.DataFrame, column: str, l0: float) -> None:
-    """A line for each site and size through its l1, in percent over L0; single fits as small points; a rule where they are compared."""
+def curves(axes: Axes, data: pd.DataFrame, column: str, l0: float, *, label_at: float) -> None:
+    """A line for each site and size through its l1, in percent over L0; single fits as small points; a rule where they are compared.
+
+    `label_at` is the height of the rule's label in the panel.
+    """
     for site, sizing, rows in lines(data):
         _, kind = SITES[site]
         means = rows.groupby("l1")[["l0", column]].mean().sort_values("l0")
@@ -27,7 +30,7 @@ def curves(axes: Axes, data: pd.DataFrame, column: str, l0: float) -> None:
         face = kind["color"] if full else "white"
         axes.plot(means["l0"], 100 * means[column], **kind, linestyle="-" if full else (0, (4, 2)), markersize=4, markerfacecolor=face, zorder=3)
         axes.plot(rows["l0"], 100 * rows[column], color=kind["color"], marker=".", linestyle="none", markersize=2.5, alpha=0.6, zorder=2)
-    style.rule(axes, l0, f"L0 of A/1\n({l0:.1f})", y=0.14)
+    style.rule(axes, l0, f"L0 of A/1\n({l0:.1f})", y=label_at)
     axes.set(xscale="log", xlabel="L0: active features per token")
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
     axes.xaxis.set_minor_locator(NullLocator())

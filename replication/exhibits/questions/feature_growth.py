@@ -13,6 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
+PERCENT = 100
+COLUMNS = ("kind", "start", "share", "layer", "what", "value", "low", "high", "n")
 STARTS: Mapping[str, dict[str, Any]] = {"fresh": dict(style.MAIN), "chain": {"color": style.BLUE, "linestyle": (0, (5, 1.5)), "marker": "s"}}
 LINES: Mapping[tuple[str, str], tuple[str, dict[str, Any]]] = {
     ("fresh", "found"): ("final features, found in a fresh dictionary", STARTS["fresh"]),
@@ -26,27 +28,27 @@ LEVELS: Mapping[str, tuple[str, dict[str, Any]]] = {
 KINDS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "single": ("single-token features", {"color": "#2B7A4B", "marker": "o"}), "other": ("other features", {"color": "#5B3A8C", "marker": "^"})}
 ALIKE: Mapping[str, tuple[str, float]] = {
-    "recovered": ("loss recovered (%)", 100), "l0": ("L0", 1), "live": ("live features", 1), "single": ("single-token (%)", 100)}
+    "recovered": ("loss recovered (%)", PERCENT), "l0": ("L0", 1), "live": ("live features", 1), "single": ("single-token (%)", PERCENT)}
 PLACES: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "last": ("its own model at the last point", {"color": style.ORANGE, "linestyle": "-"}),
-    "twin": ("one layer, another seed", {"color": style.BLACK, "linestyle": (0, (4, 1.5))}),
-    "first": ("first of two layers", {"color": style.BLUE, "linestyle": "-"}),
-    "second": ("second of two layers", {"color": "#A65A8B", "linestyle": (0, (3, 1, 1, 1))}),
-    "neurons": ("its own neurons", {"color": style.RED, "linestyle": (0, (1, 1))})}
+    "last": ("own model, last point", {"color": style.ORANGE, "linestyle": "-"}),
+    "twin": ("another seed's model", {"color": style.BLACK, "linestyle": (0, (4, 1.5))}),
+    "first": ("1st of two layers", {"color": style.BLUE, "linestyle": "-"}),
+    "second": ("2nd of two layers", {"color": "#A65A8B", "linestyle": (0, (3, 1, 1, 1))}),
+    "neurons": ("own neurons", {"color": style.RED, "linestyle": (0, (1, 1))})}
 LAYERS: Mapping[str, tuple[str, dict[str, Any]]] = {
     "one": ("one", {"color": style.ORANGE, "marker": "o"}), "first": ("1st", {"color": style.BLUE, "marker": "s"}),
     "second": ("2nd", {"color": "#A65A8B", "marker": "^"})}
 OF_LAYERS: Mapping[str, tuple[str, float]] = {
-    "recovered": ("loss recovered (%)", 100), "l0": ("L0", 1), "single": ("single-token (%)", 100), "settled": ("token's share (%)", 100)}
+    "recovered": ("loss recovered (%)", PERCENT), "l0": ("L0", 1), "single": ("single-token (%)", PERCENT), "settled": ("token's share (%)", PERCENT)}
 SECOND_FIT: Mapping[str, Any] = {**STARTS["fresh"], "linestyle": "none", "markerfacecolor": "white", "markersize": 5}
 SAME = 0.7  # correlation from which the study counts two features as one
 
 
 def draw(study: Study) -> Drawing:
     """Above the training, below the layers, as far as the run has them."""
-    data = study.data
+    data = study.data.reindex(columns=list(dict.fromkeys([*study.data, *COLUMNS])))
     points, layers = data[data["kind"] == "point"], data[data["kind"] == "layer"]
-    figure = style.figure(3.2 * (len(points) > 0) + 2.7 * (len(layers) > 0))
+    figure = style.figure(3.2 * (len(points) > 0) + 2.8 * (len(layers) > 0))
     grid = figure.add_gridspec(1 + (len(points) > 0 < len(layers)), 3, width_ratios=[1.2, 1, 1.35])
     if len(points):
         through_training(figure.add_subplot(grid[0, 0]), points, study)
@@ -59,7 +61,8 @@ def draw(study: Study) -> Drawing:
     counts = [study.numbers[key]["n"] for key in ("found_growth", "first_minus_second") if key in study.numbers]
     features = style.count(min(counts))
     return Drawing(figure, f"n = {features} features of {study.main} a fit; same feature: correlation of at least {SAME:g}; bars are 95% intervals",
-                   {"features": features, "dictionary": study.main, "points": str(points["share"].nunique())})
+                   {"features": features, "dictionary": study.main, **({"points": str(points["share"].nunique())} if len(points) else {}),
+                    **({"one_layer": study.main} if len(layers) else {})})
 
 
 def handles(points: pd.DataFrame, study: Study) -> list[Any]:
@@ -68,7 +71,8 @@ def handles(points: pd.DataFrame, study: Study) -> list[Any]:
     lines = [style.handle(**kind, markersize=4, linewidth=1.3, label=label) for place, (label, kind) in LINES.items() if place in there]
     levels = [style.handle(**kind, linewidth=1, label=label) for key, (label, kind) in LEVELS.items() if key in study.numbers]
     kinds = [style.handle(**kind, markersize=4, linewidth=1.3, label=label) for label, kind in KINDS.values()]
-    return [*lines, style.handle(**SECOND_FIT, label="final features in a second fit at the end"), *levels, *kinds]
+    second = [style.handle(**SECOND_FIT, label="final features in a second fit at the end")] if "found_ceiling" in study.numbers else []
+    return [*lines, *second, *levels, *kinds]
 
 
 def by_share(axes: Axes, shares: list[float]) -> None:
@@ -81,9 +85,10 @@ def by_share(axes: Axes, shares: list[float]) -> None:
 
 
 def line(axes: Axes, rows: pd.DataFrame, scale: float, kind: Mapping[str, Any]) -> None:
-    """A line with intervals over the share of training."""
+    """A line with intervals over the share of training, as far as they are possible: a share (`scale` 100) lies between 0 and 1."""
     rows = rows.sort_values("share")
-    reach = np.stack([np.abs(rows[end] - rows["value"]).fillna(0) for end in ("low", "high")])
+    ends = rows[["low", "high"]].clip(0, 1 if scale == PERCENT else None)
+    reach = np.stack([np.abs(ends[end] - rows["value"]).fillna(0) for end in ends])
     axes.errorbar(rows["share"], scale * rows["value"], yerr=scale * reach, elinewidth=0.8, **{"markersize": 3.8, "linewidth": 1.3, **kind})
 
 
@@ -91,8 +96,8 @@ def through_training(axes: Axes, points: pd.DataFrame, study: Study) -> None:
     """Which of the final features are there at each point; what a second fit finds at the end is a mark of its own."""
     for (start, what), (_, kind) in LINES.items():
         rows = points[(points["start"] == start) & (points["what"] == what)]
-        line(axes, rows[rows["share"] < 1], 100, kind)
-    line(axes, points[(points["what"] == "found") & (points["share"] == 1)], 100, SECOND_FIT)
+        line(axes, rows[rows["share"] < 1], PERCENT, kind)
+    line(axes, points[(points["what"] == "found") & (points["share"] == 1)], PERCENT, SECOND_FIT)
     for key, (_, kind) in LEVELS.items():
         if key in study.numbers:
             axes.axhline(100 * study.numbers[key]["value"], linewidth=0.9, **kind, zorder=1)
@@ -105,7 +110,7 @@ def births(axes: Axes, rows: pd.DataFrame) -> None:
     """Share of single-token features and of the others that are born by each point."""
     for (start, what), some in rows.groupby(["start", "what"]):
         _, kind = KINDS[str(what)]
-        line(axes, some, 100, {**kind, "linestyle": STARTS[str(start)]["linestyle"], "markerfacecolor": kind["color"] if start == "fresh" else "white"})
+        line(axes, some, PERCENT, {**kind, "linestyle": STARTS[str(start)]["linestyle"], "markerfacecolor": kind["color"] if start == "fresh" else "white"})
     if len(rows):
         by_share(axes, sorted(rows["share"].unique()))
     axes.set(ylim=(-2, 104), xlabel="share of training (%)", ylabel="born by then (%)", title="Which are first")
@@ -139,7 +144,7 @@ def matches(axes: Axes, rows: pd.DataFrame) -> None:
             axes.plot(some["low"], above, linewidth=1.4, **kind, label=label)
     axes.axvline(SAME, color=style.LIGHT, linewidth=0.8, zorder=0)
     axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="correlation with the best match, at least", ylabel="features (%)", title="One layer's features elsewhere")
-    axes.legend(fontsize=6, handlelength=2.4, labelspacing=0.25, loc="upper right")
+    axes.legend(fontsize=5.8, handlelength=2.4, labelspacing=0.25, loc="lower left", frameon=True, framealpha=0.85, edgecolor="none", borderpad=0.2)
     style.grid(axes)
 
 

@@ -23,7 +23,7 @@ def draw(study: Study) -> Drawing:
     exact.plot(ends, ends, **style.PUBLISHED)
     exact.set(xlabel="on logits, linearised (log10)", ylabel="on logits, exact (log10)", title="what linearising costs")
     own = fits[fits["main"].astype(bool)]
-    curves(missed, fits, "missed_logits", float(own["l0"].mean()))
+    curves(missed, fits, "missed_logits", float(own["l0"].mean()), label_at=0.98)
     missed.set(ylabel="spread of the logits missed (%)", title="equal L0", ylim=(0, None))
     figure.legend(handles=legend(fits), loc="outside upper center", ncols=3)
     n = style.count(data.loc[data["table"] == "activations", "count"].sum())

@@ -8,7 +8,8 @@ from replication.exhibits.questions.at_sites import SITES, curves, legend
 from replication.exhibits.study import Drawing, Study
 
 REFERENCES = {"seed": ("other seed,\nsame site", style.GREY), "twin": ("other model,\nsame site", style.LIGHT)}
-SCORES = {"input": "score on inputs (median correlation)", "logits": "score on logits (median share right)"}
+SCORES = {"input": "on inputs (median correlation)", "logits": "on logits (median share right)"}
+LOWEST = 30  # percent: the stream falls far below
 
 
 def draw(study: Study) -> Drawing:
@@ -17,8 +18,8 @@ def draw(study: Study) -> Drawing:
     fits = data[data["table"] == "fit"]
     figure = style.figure(3.1)
     loss, found, scores = figure.subplots(1, 3, width_ratios=(1.25, 1, 0.9))
-    curves(loss, fits, "value", float(study.get("l0") or 0))
-    loss.set(ylabel="loss recovered (%)", title="equal L0")
+    curves(loss, fits, "value", float(study.get("l0") or 0), label_at=0.14)
+    loss.set(ylabel="loss recovered (%)", title="equal L0", ylim=(LOWEST, None))
     matches(found, data)
     told(scores, data)
     figure.legend(handles=legend(fits), loc="outside upper center", ncols=3)
@@ -66,6 +67,6 @@ def told(axes: Axes, data: pd.DataFrame) -> None:
         axes.errorbar(x, y, **reach, linestyle="none", markersize=5, linewidth=0.9, capsize=1.5, **kind)
     if not axes.has_data():
         axes.text(0.5, 0.5, "not scored", ha="center", transform=axes.transAxes, color=style.GREY)
-    axes.set(xlabel=SCORES["input"], ylabel=SCORES["logits"], title="explanations")
+    axes.set(xlabel=SCORES["input"], ylabel=SCORES["logits"], title="scores")
     axes.margins(0.15)
     style.grid(axes, "both")

@@ -29,7 +29,7 @@ def draw(study: Study) -> Drawing:
     data = study.data
     watched = [start for start in STARTS if (data[data["kind"] == "density"]["start"] == start).any()]
     figure = style.figure(6.6 if watched else 2.5)
-    rows = list(np.atleast_1d(figure.subfigures(3, 1, height_ratios=[2.0, 2.0, 2.3]))) if watched else [figure]
+    rows = list(figure.subfigures(3, 1, squeeze=False, height_ratios=[2.0, 2.0, 2.3])[:, 0]) if watched else [figure]
     if watched:
         maps = rows[0].subplots(1, len(watched), sharey=True, squeeze=False)[0]
         for axes, start in zip(maps, watched, strict=True):

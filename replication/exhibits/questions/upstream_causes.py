@@ -34,7 +34,7 @@ def draw(study: Study) -> Drawing:
     count = told["place"].nunique() if len(told) else 0
     room = 0.22 + 0.15 * count
     figure = style.figure(4.2 + room)
-    upper, lower = figure.subfigures(2, 1, height_ratios=(4.2, room))
+    (upper,), (lower,) = figure.subfigures(2, 1, height_ratios=(4.2, room), squeeze=False)
     panels = upper.subplots(2, 3)
     scatter(panels[0, 0], rows["pair"])
     methods(panels[0, 1], study)

@@ -27,38 +27,40 @@ def spearman(pairs: pd.DataFrame, truth: str, others: Sequence[str], features: i
     centred = ranks - ranks.groupby(place).transform("mean")
     of_truth = centred[truth].to_numpy()
 
-    def total(values: Floats) -> Floats:
-        return np.bincount(place, values, minlength=features)
-
-    enough = np.bincount(place, minlength=features) >= FEWEST
+    enough = sums(pairs, np.ones(len(pairs)), features) >= FEWEST
     found = {}
     for name in others:
         theirs = centred[name].to_numpy()
-        scale = np.sqrt(total(of_truth**2) * total(theirs**2))
-        found[name] = np.divide(total(of_truth * theirs), scale, out=np.full(features, np.nan), where=enough & (scale > 0))
+        scale = np.sqrt(sums(pairs, of_truth**2, features) * sums(pairs, theirs**2, features))
+        found[name] = np.where(enough, ratio(sums(pairs, of_truth * theirs, features), scale), np.nan)
     return found
 
 
 def explained(pairs: pd.DataFrame, truth: str, other: str, features: int) -> Floats:
-    """``1 - sum (truth - other)^2 / sum truth^2``: 1 where they are equal, 0 where nothing was as near."""
-    place, true, guess = (pairs[name].to_numpy() for name in ("feature", truth, other))
-    scale = np.bincount(place, true**2, minlength=features)
-    error = np.bincount(place, (true - guess) ** 2, minlength=features)
-    return 1 - np.divide(error, scale, out=np.full(features, np.nan), where=scale > 0)
+    """``1 - sum (truth - other)^2 / sum truth^2``: 1 where they are equal, 0 where zeros would do as well."""
+    true, guess = pairs[truth].to_numpy(), pairs[other].to_numpy()
+    return 1 - ratio(sums(pairs, (true - guess) ** 2, features), sums(pairs, true**2, features))
 
 
 def slope(pairs: pd.DataFrame, truth: str, other: str, features: int) -> Floats:
     """How much `truth` there is for each unit of `other`: least squares through zero."""
-    place, true, guess = (pairs[name].to_numpy() for name in ("feature", truth, other))
-    scale = np.bincount(place, guess**2, minlength=features)
-    return np.divide(np.bincount(place, true * guess, minlength=features), scale, out=np.full(features, np.nan), where=scale > 0)
+    true, guess = pairs[truth].to_numpy(), pairs[other].to_numpy()
+    return ratio(sums(pairs, true * guess, features), sums(pairs, guess**2, features))
 
 
 def share(pairs: pd.DataFrame, holds: NDArray[np.bool_], among: NDArray[np.bool_], features: int) -> Floats:
     """The share of a feature's pairs `among` those in question for which something `holds`."""
-    place = pairs["feature"].to_numpy()
-    count = np.bincount(place[among], minlength=features)
-    return np.divide(np.bincount(place[among & holds], minlength=features), count, out=np.full(features, np.nan), where=count > 0)
+    return ratio(sums(pairs, (among & holds).astype(np.float64), features), sums(pairs, among.astype(np.float64), features))
+
+
+def sums(pairs: pd.DataFrame, values: Floats, features: int) -> Floats:
+    """Sums of values [pair] over the pairs of each feature."""
+    return np.bincount(pairs["feature"].to_numpy(), values, minlength=features).astype(np.float64)
+
+
+def ratio(above: Floats, below: Floats) -> Floats:
+    """A quotient, NaN where there is nothing to divide by."""
+    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0))
 
 
 def known_mean(values: Floats) -> float:
@@ -70,12 +72,12 @@ def known_mean(values: Floats) -> float:
 def fifth(pairs: pd.DataFrame) -> NDArray[np.int64]:
     """Which fifth of its feature's pairs each pair lies in by the activation of the feature, 0 the weakest; pairs of one token lie together."""
     rank = pairs.groupby("feature")["active"].rank(pct=True).to_numpy()
-    return np.minimum((rank * FIFTHS).astype(np.int64), FIFTHS - 1)
+    return np.asarray(np.minimum((rank * FIFTHS).astype(np.int64), FIFTHS - 1))
 
 
 def size(pairs: pd.DataFrame) -> Floats:
     """How large an effect is, in shares of the activation."""
-    return np.abs(pairs["effect"] / pairs["active"]).to_numpy()
+    return ratio(np.abs(pairs["effect"].to_numpy()), pairs["active"].to_numpy())
 
 
 def agrees(pairs: pd.DataFrame, method: str) -> NDArray[np.bool_]:
@@ -87,8 +89,7 @@ def by_feature(found: Found) -> dict[str, Floats]:
     """Agreement of each feature of the sample."""
     pairs, n = found.pairs, len(found.features)
     large, level, whole = size(pairs), fifth(pairs), np.ones(len(pairs), dtype=bool)
-    budget = found.budget.groupby("feature").sum().reindex(range(n))
-    total = np.bincount(pairs["feature"], pairs["active"], minlength=n)
+    budget = {name: sums(found.budget, of.to_numpy(), n) for name, of in found.budget.drop(columns="feature").items()}
     return {
         **{f"spearman_{name}": values for name, values in spearman(pairs, "effect", METHODS, n).items()},
         **{f"{measure.__name__}_{name}": measure(pairs, "effect", name, n) for name in METHODS for measure in (explained, slope)},
@@ -100,10 +101,9 @@ def by_feature(found: Found) -> dict[str, Floats]:
         "sign_small": share(pairs, agrees(pairs, "gradient"), (large > 0) & (large < SMALL), n),
         "sign_large": share(pairs, agrees(pairs, "gradient"), large >= LARGE, n),
         "off": share(pairs, np.asarray(pairs["effect"] >= pairs["active"]), whole, n),
-        **{name: np.divide(np.bincount(pairs["feature"], pairs[name].abs(), minlength=n), total, out=np.full(n, np.nan), where=total > 0)
-           for name in ("effect", "effect_random")},
-        **{f"budget_{name}": (budget[name] / budget["active"]).to_numpy() for name in ("features", "error", "constant")},
-        "kept": (budget["reconstructed"] / budget["active"]).to_numpy(),
+        **{name: ratio(sums(pairs, np.abs(pairs[name].to_numpy()), n), sums(pairs, pairs["active"].to_numpy(), n)) for name in ("effect", "effect_random")},
+        **{f"budget_{name}": ratio(budget[name], budget["active"]) for name in ("features", "error", "constant")},
+        "kept": ratio(budget["reconstructed"], budget["active"]),
     }
 
 

@@ -5,6 +5,7 @@ later point. A feature that is there at the first point may be older, and counts
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from scipy.stats import rankdata
@@ -77,8 +78,13 @@ def early(samples: Sequence[Array], settings: Settings) -> dict[str, Number]:
     if not n:
         return {}
     made = {}
-    for key, (statistic, columns, unit) in STATISTICS.items():
-        places = [SAMPLE.index(column) for column in columns]
-        arm = arm_of(lambda rows, statistic=statistic, places=places: statistic(*rows[:, places].T), list(samples), settings, "feature_growth.births")
+    for key, (_, _, unit) in STATISTICS.items():
+        arm = arm_of(partial(measured, key), list(samples), settings, "feature_growth.births")
         made[key] = number(estimate(arm), unit=unit, n=n, over="features that are there at the end")
     return made
+
+
+def measured(key: str, rows: Array) -> float:
+    """One of STATISTICS of a sample."""
+    statistic, columns, _ = STATISTICS[key]
+    return statistic(*rows[:, [SAMPLE.index(column) for column in columns]].T)

@@ -84,7 +84,7 @@ class Neurons:
 
 def spread(half: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """At most `count` of some contexts, evenly spread."""
-    return half[np.linspace(0, len(half) - 1, min(count, len(half))).astype(int)]
+    return np.asarray(half[np.linspace(0, len(half) - 1, min(count, len(half))).astype(int)])
 
 
 def first(order: NDArray[np.int64], counts: Sequence[int], d_mlp: int) -> list[NDArray[np.bool_]]:

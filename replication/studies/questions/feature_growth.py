@@ -80,25 +80,26 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         write(out=out, study="feature_growth", data=pd.DataFrame({"kind": ["none"]}), numbers={}, settings=settings, reader=reader, stopwatch=stopwatch,
               missing=lacking({}, {}, {}), absent=NOTHING)
         return
-    points, linked, layers = (select(main, models, dictionaries) for select in (fresh, chain, by_layer))
+    own = main, models, dictionaries
+    points, linked, layers = fresh(*own), chain(*own), by_layer(*own)
     finals = groups(dictionaries)[main]
-    described = sorted({*finals, *(linked[1.0] if linked else ()), *(name for of in (*points.values(), *layers.values()) for name in of)})
-    losses = recovered.measure(reader, sorted({*described, *(name for of in linked.values() for name in of)}), settings)
-    run = Run({name: Facts.of(reader, name, tokens) for name in progress.over(described, 3 * len(described))}, losses, Matches(reader), settings)
-    twins, neurons = (matched(table, finals, other, run.facts) for other in (settings.studies.twin, sibling(main, NEURONS)))
+    names = list(dict.fromkeys([*finals, *(name for of in (*points.values(), *linked.values(), *layers.values()) for name in of)]))
+    facts = {name: Facts.of(reader, name, tokens) for name in progress.over(names, 3 * len(names))}
+    run = Run(facts, recovered.measure(reader, names, settings), Matches(reader), settings)
+    twins, neurons = (matched(table, finals, other, facts) for other in (settings.studies.twin, sibling(main, NEURONS)))
     numbers, parts, shown = dict[str, Number](), list[pd.DataFrame](), {"twin": twins, NEURONS: neurons}
     if points:
         course, lasting = look(points, run.matches)
         numbers |= of_points(course, lasting, points, twins, neurons, run) | births(course, run)
         parts += [quantities(FRESH, points, reader, run), found(course, lasting, points, run), born_by(FRESH, course, run)]
-        shown["last"] = [course.correlation[k][run.facts[name].learned, -2] for k, name in enumerate(course.names)]
-        if linked:
+        shown["last"] = [course.correlation[k][facts[name].learned, -2] for k, name in enumerate(course.names)]
+        if linked and all(facts[name].learned.any() for name in linked[1.0]):
             followed, cosines, chance = follow(reader, linked)
             numbers |= of_chain(followed, cosines, chance, course, run) | {f"{key}_chain": value for key, value in births(followed, run).items()}
             parts += [quantities(CHAIN, linked, reader, run), kept(followed, cosines, run), born_by(CHAIN, followed, run)]
     progress(2, 3)
-    if layers:
-        made, rows, ahead = second_layer.compare(layers, finals, twins, run.facts, losses, run.matches, settings)
+    if layers and all(facts[name].learned.any() for of in layers.values() for name in of):
+        made, rows, ahead = second_layer.compare(layers, finals, twins, facts, run.losses, run.matches, settings)
         numbers, parts, shown = numbers | made, [*parts, rows], shown | ahead
     progress(1, 1)
     write(out=out, study="feature_growth", data=pd.concat([*parts, bins(shown)], ignore_index=True).assign(group=main), numbers=numbers, settings=settings,
@@ -167,14 +168,14 @@ def row(what: str, arm: Arm, n: int, **about: object) -> dict[str, object]:
 
 
 def quantities(start: str, points: Points, reader: Reader, run: Run) -> pd.DataFrame:
-    """What the dictionaries at each point are like: loss recovered, L0, the model's own loss, live features; of fresh ones, which kinds of features."""
+    """What the dictionaries at each point are like: loss recovered, L0, the model's own loss, live features, and of which kinds they are."""
     rows = []
     for share, names in points.items():
         about = {"kind": "point", "start": start, "share": share}
         live = [float((reader.features(name, "part")["part"] == "other").sum()) for name in names]
         rows += [row(what, recovered.arm(run.losses, names, what), run.losses[names[0]].tokens, **about) for what in ("recovered", "l0", "loss")]
         rows.append(row("live", exact(live), len(names), **about))
-        if all(name in run.facts and run.facts[name].learned.any() for name in names):
+        if all(run.facts[name].learned.any() for name in names):
             n = min(int(run.facts[name].learned.sum()) for name in names)
             rows += [row(what, quantity(what, names, run.facts, run.losses, run.settings), n, **about) for what in ("single", "settled")]
     return pd.DataFrame(rows)

@@ -71,7 +71,8 @@ def both(left: EvaluationMatrix, right: EvaluationMatrix, of: tuple[Moments, Mom
     for x, y in _of_half(REPORTING, left, right):
         found += (x.tocsc()[:, ours] * y.tocsc()[:, theirs]).sum(0)
     found = np.nan_to_num(_correlation(found, REPORTING, of, (ours, theirs)))
-    return tuple(np.split(np.where(np.isfinite(correlation[ours, theirs]), found, 0), [len(best)]))
+    forward, backward = np.split(np.where(np.isfinite(correlation[ours, theirs]), found, 0), [len(best)])
+    return forward, backward
 
 
 def _of_half(half: int, *matrices: EvaluationMatrix) -> Iterator[list[sparse.csr_array]]:
@@ -84,15 +85,18 @@ def _correlation(products: Array, half: int, of: tuple[Moments, Moments], pairs:
     """Correlations from sums of products and the moments of either side's features at `pairs`; NaN where one of the two does not change."""
     (total, spread), (their_total, their_spread) = ((each.total[half][at], each.sum_of_squares[half][at]) for each, at in zip(of, pairs, strict=True))
     scale = np.sqrt(spread * their_spread)
-    return np.divide(products - total * their_total / of[0].count[half], scale, out=np.full(products.shape, np.nan), where=scale > 0)
+    return np.asarray(np.divide(products - total * their_total / of[0].count[half], scale, out=np.full(products.shape, np.nan), where=scale > 0))
 
 
 def counted(samples: Sequence[NDArray[np.generic]], settings: Settings, what: str) -> Arm:
     """The arm of a mean of things that take few values (yes and no, or their difference), one sample for each replicate.
 
     As `arm_of`, but without drawing every feature: how often each value is drawn in a resample follows a multinomial distribution.
+    NaN where a sample is empty.
     """
     assert settings.studies
+    if not all(map(len, samples)):
+        return Arm(np.full(len(samples), np.nan), np.full((len(samples), settings.studies.bootstrap), np.nan))
     values, draws = [], []
     for index, sample in enumerate(samples):
         kinds, counts = np.unique(sample.astype(np.float64), return_counts=True)

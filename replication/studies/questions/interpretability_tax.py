@@ -216,7 +216,8 @@ def of_thresholds(curves: Mapping[str, Curve], settings: Settings) -> pd.DataFra
         arms = readable.arms([each.every for each in chosen], settings) if chosen else None
         for at, threshold in enumerate(THRESHOLDS if arms else ()):
             row: dict[str, object] = {"function": function, "threshold": threshold, "over": float(np.mean([each.over[at] for each in chosen]))}
-            for key, arm in (("share", arms[GOOD[at]]), ("random", arms[GOOD[at] + 1])):  # type: ignore[index]
+            good, chance = arms[GOOD[at]], arms[GOOD[at] + 1]  # type: ignore[index]
+            for key, arm in (("share", good), ("random", chance), ("above", difference(good, chance))):
                 value = estimate(arm)
                 row |= {key: value.value, f"{key}_low": value.low, f"{key}_high": value.high}
             rows.append(row)

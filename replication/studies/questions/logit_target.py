@@ -24,12 +24,13 @@ from replication.provenance import Stopwatch
 from replication.studies import intervals, recovered
 from replication.studies.intervals import Arm, estimate, quantiles
 from replication.studies.questions.logit_errors import Errors, errors, exact, explicit
-from replication.studies.questions.sites import OUTSIDE, SITES, Place, placed
+from replication.studies.questions.sites import OUTSIDE, Place, placed
 from replication.studies.recovered import Measured
 from replication.studies.replicates import base, groups
 from replication.studies.tables import Number, Reader, number, write
 
 CONTEXTS, EXACT_CONTEXTS, EQUAL_CONTEXTS = 128, 32, 4  # texts of the errors, of those from explicit logits, of the equality
+TARGETS = ("mlp_act", "mlp_out", "logit_update")
 BINS = 40  # of a panel's axis
 
 
@@ -40,11 +41,11 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     main = settings.studies.main
     model, texts = reader.model(model_of(main)), torch.from_numpy(reader.tokens())
     texts = texts[REPORTING :: len(HALVES)][:CONTEXTS]
-    names = [name for name in settings.dictionaries if model_of(name) == model_of(main)]
+    names = [name for name in settings.dictionaries if settings.site(name) in TARGETS]
     found = {name: errors(model, reader.sae(name), settings.site(name), texts) for name in progress.over(names, len(names))}
     measured = shares(found, len(texts), settings)
     l0 = float(np.mean([measured[name].values["l0"] for name in groups(settings.dictionaries)[main]]))
-    places = placed(measured, l0, settings)
+    places = [place for place in placed(measured, l0, settings) if place.site in TARGETS]
     counts, numbers = linearised(model, reader, texts, found, settings)
     numbers |= together(found, len(texts), settings) | {
         "rank": Number(float(model.metric.rank), "directions", model.architecture.d_model, "directions"),
@@ -148,15 +149,15 @@ def gains(measured: Mapping[str, Measured], places: list[Place], l0: float, sett
     """How much less of the logits' spread a dictionary at another site misses than one of activations, both at the main one's L0."""
     assert settings.studies
     by_key, tokens = {place.key: place for place in places}, measured[settings.studies.main].tokens
-    numbers, missing = {}, {f"gain_{site}": f"the run has no dictionaries at {site}" for site in SITES[1:]}
-    if SITES[0] not in by_key or len(by_key) < 2:
+    numbers, missing = {}, {f"gain_{site}": f"the run has no dictionaries at {site}" for site in TARGETS[1:]}
+    if TARGETS[0] not in by_key or len(by_key) < 2:
         return numbers, missing
     for key, place in by_key.items():
-        if key == SITES[0]:
+        if key == TARGETS[0]:
             continue
-        if not (by_key[SITES[0]].curve.covers(measured, l0) and place.curve.covers(measured, l0)):
+        if not (by_key[TARGETS[0]].curve.covers(measured, l0) and place.curve.covers(measured, l0)):
             missing[f"gain_{key}"] = OUTSIDE
             continue
-        own, other = (at.curve.at(measured, lambda of: of["missed_logits"], l0) for at in (by_key[SITES[0]], place))
+        own, other = (at.curve.at(measured, lambda of: of["missed_logits"], l0) for at in (by_key[TARGETS[0]], place))
         numbers[f"gain_{key}"] = number(estimate(own, other), unit="share", n=tokens, over="tokens")
     return numbers, missing

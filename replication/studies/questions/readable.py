@@ -21,7 +21,7 @@ from replication.studies.scores import READS
 from replication.studies.tables import Reader
 
 THRESHOLDS = np.round(np.arange(0.1, 0.81, 0.1), 1)
-ORDERS = 4  # random orders of the neurons behind the control
+ORDERS = 3  # random orders of the neurons behind the control
 INTACT, ABLATED, HALF, HALF_RANDOM = range(4)  # columns of `Curve`; then two for each threshold: the neurons over it, and as many random ones
 GOOD = range(HALF_RANDOM + 1, HALF_RANDOM + 1 + 2 * len(THRESHOLDS), 2)
 READ, STRICT = (GOOD[int(np.flatnonzero(score == THRESHOLDS)[0])] for score in (READS, 0.5))  # 0.5 is a large correlation by the same convention

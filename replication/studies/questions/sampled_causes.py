@@ -49,7 +49,7 @@ class Activations:
         means = [np.asarray(of.mean(0)).ravel() for of in (x, y)]
         spreads = [np.sqrt(np.maximum(np.asarray((of * of).mean(0)).ravel() - mean**2, 0)) for of, mean in zip((x, y), means, strict=True)]
         scale = np.outer(*spreads)
-        return np.divide((x.T @ y).toarray() / x.shape[0] - np.outer(*means), scale, out=np.zeros(scale.shape), where=scale > 0)
+        return np.asarray(np.divide((x.T @ y).toarray() / x.shape[0] - np.outer(*means), scale, out=np.zeros(scale.shape), where=scale > 0))
 
 
 @dataclass(frozen=True)

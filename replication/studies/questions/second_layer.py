@@ -38,8 +38,8 @@ def compare(layers: Mapping[int, Sequence[str]], finals: Sequence[str], twins: S
     names = {ONE: list(finals), FIRST: list(layers[min(layers)]), SECOND: list(layers[max(layers)])}
     arms = {layer: {what: quantity(what, of, facts, losses, settings) for what in QUANTITIES} for layer, of in names.items()}
     sizes = {layer: {"tokens": losses[of[0]].tokens, "features": min(int(facts[name].learned.sum()) for name in of)} for layer, of in names.items()}
-    rows = pd.DataFrame([{"kind": "layer", "layer": layer, "what": what, "value": (found := estimate(arm)).value, "low": found.low, "high": found.high,
-                          "n": sizes[layer][QUANTITIES[what][1]], "replicates": found.replicates} for layer, of in arms.items() for what, arm in of.items()])
+    rows = pd.DataFrame([{"kind": "layer", "layer": layer, "what": what, "value": (value := estimate(arm)).value, "low": value.low, "high": value.high,
+                          "n": sizes[layer][QUANTITIES[what][1]], "replicates": value.replicates} for layer, of in arms.items() for what, arm in of.items()])
     numbers = {}
     for what in COMPARED:
         unit, over = QUANTITIES[what]

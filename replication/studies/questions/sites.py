@@ -6,10 +6,11 @@ curve over l1. What is recovered is told on one scale for all sites, that of the
 stream is a far worse model than one with a zeroed MLP (`recovered_own` keeps each site's own scale); the splice is each site's own.
 
 Beside it: how many features of one have a match in the other (correlation of activations, chosen on half 0, told on half 1), with the
-same site's other seed as ceiling and the other model's dictionary as floor; and the two scores of explanations. The dictionary of a site
-and size whose L0 is nearest to the main one's stands for it there. Source: ours, a question of readers.
+same site's other seed as ceiling and the other model's dictionary as floor; for which the dictionary of a site and size stands
+whose L0 is nearest to the main one's; and the two scores of explanations, of the dictionaries that the run scores. Source: ours, a question of readers.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from replication.artifacts import Layout
-from replication.config import Settings, d_in, model_of
+from replication.config import Settings, model_of
 from replication.features.correlation import Moments
 from replication.features.matches import best
 from replication.features.matrix import EvaluationMatrix
@@ -27,20 +28,19 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies import recovered, scores
 from replication.studies.intervals import Arm, arm_of, estimate, quantiles
+from replication.studies.questions.compared import COUNT, RATIO, SITES, sizing
 from replication.studies.questions.equal_l0 import Curve
 from replication.studies.recovered import Measured
-from replication.studies.replicates import alike, base, groups
+from replication.studies.replicates import base, groups
 from replication.studies.tables import Number, Reader, number, write
 
-SITES = ("mlp_act", "mlp_out", "resid_post", "logit_update")
-COUNT, RATIO = "count", "ratio"
 Amount = TypeVar("Amount", float, np.ndarray)
 MATCHED = 0.7  # correlation from which two features count as the same (ours)
 ASKED = [f"{what}_{site}" for site in SITES[1:] for what in ("recovered_minus", "input_minus", "logits_minus", "found_minus_twin")] + [
     f"recovered_minus_{site}_{RATIO}" for site in SITES[1:]]
 ABSENT = "the run has dictionaries of one site only"
 OUTSIDE = "the main dictionary's L0 lies outside the curve of the site"
-UNSCORED = "no dictionary of the site near the main one's L0 is scored"
+UNSCORED = "no dictionary of the site and size is scored"
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,16 @@ class Place:
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
     """Rows of four kinds (`table`): a dictionary with its losses, a site at equal L0, a match share, a score."""
-    assert settings.studies and settings.dictionaries
+    assert settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
+    if not settings.dictionaries:
+        write(out=out, study="sites", data=pd.DataFrame({"table": ["absent"]}), numbers={}, settings=settings, reader=reader, stopwatch=stopwatch,
+              missing=dict.fromkeys(ASKED, ABSENT), absent=ABSENT)
+        return
     names = [name for name in settings.dictionaries if name != settings.studies.twin or model_of(name) == model_of(settings.studies.main)]
     found = recovered.measure(reader, names, settings)
     l0 = float(np.mean([found[name].values["l0"] for name in groups(settings.dictionaries)[settings.studies.main]]))
     places = placed(found, l0, settings)
-    lone = len({place.site for place in places}) < 2
-    if lone:
-        write(out=out, study="sites", data=fits(found, places, settings), numbers={}, settings=settings, reader=reader, stopwatch=stopwatch, absent=ABSENT,
-              missing=dict.fromkeys(ASKED, ABSENT))
-        return
     progress(1, 3, "losses")
     numbers, missing = losses(found, places, l0, settings)
     shares, of_matches = matched(reader, places, settings)
@@ -87,18 +86,14 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
 def placed(found: Mapping[str, Measured], l0: float, settings: Settings) -> list[Place]:
     """The sites that the run has, at the main dictionary's number of features and at its number for each element."""
     assert settings.dictionaries and settings.studies and settings.models
-    main = settings.studies.main
-    model, sae = settings.models[model_of(main)], settings.dictionaries[main]
-    per_element = sae.d_sae / d_in(model, sae.site)
+    sizes = {name: sizing(name, settings.studies.main, settings.dictionaries, settings.models) for name in found}
     places = []
-    for site in SITES:
-        for sizing, size in ((COUNT, sae.d_sae), (RATIO, round(per_element * d_in(model, site)))):
-            names = [name for name in found if alike(name, main, settings.dictionaries, "site", "d_sae", "l1")
-                     and (settings.dictionaries[name].site, settings.dictionaries[name].d_sae) == (site, size)]
-            if names and (sizing == COUNT or size != sae.d_sae):
-                members = groups({name: settings.dictionaries[name] for name in names})
-                nearest = min(members.values(), key=lambda of: abs(np.log(np.mean([found[name].values["l0"] for name in of]) / l0)))
-                places.append(Place(site, sizing, names, Curve.of(names, settings.dictionaries), nearest))
+    for site, size in itertools.product(SITES, (COUNT, RATIO)):
+        names = [name for name in found if (settings.site(name), sizes[name]) == (site, size)]
+        if names:
+            members = groups({name: settings.dictionaries[name] for name in names})
+            nearest = min(members.values(), key=lambda of: abs(np.log(np.mean([found[name].values["l0"] for name in of]) / l0)))
+            places.append(Place(site, size, names, Curve.of(names, settings.dictionaries), nearest))
     return places
 
 
@@ -149,33 +144,32 @@ def at(found: Mapping[str, Measured], place: Place, main: Measured, l0: float) -
 
 
 def matched(reader: Reader, places: Sequence[Place], settings: Settings) -> tuple[pd.DataFrame, dict[str, Number]]:
-    """Shares of the main dictionary's live features with a match in each site's dictionary, in another seed's, and in the other model's.
+    """Shares of the main dictionary's live features with a match in each site's dictionary of as many features, in another seed's, in the other model's.
 
     Also the other way round: shares of a site's features with a match in the main dictionary.
     """
     assert settings.dictionaries and settings.studies
     main, twin = groups(settings.dictionaries)[settings.studies.main], settings.studies.twin
-    others: dict[str, Sequence[str]] = {place.key: place.nearest for place in places if place.site != SITES[0]}
+    others: dict[str, Sequence[str]] = {place.site: place.nearest for place in places if place.sizing == COUNT and place.site != SITES[0]}
     if len(main) > 1:
         others["seed"] = [*main[1:], main[0]]
     if twin in settings.dictionaries and model_of(twin) != model_of(main[0]):
         others["twin"] = [twin] * len(main)
     matrices = {name: reader.matrix(name) for name in dict.fromkeys([*main, *(name for of in others.values() for name in of)])}
     moments = {name: Moments.of(matrix) for name, matrix in matrices.items()}
-    rows, arms = [], {}
+    rows, arms, sizes = [], {}, {}
     for key, names in others.items():
         both = list(zip(main, names, strict=False))
         for what, pairs in (("found", both), ("finds", [] if key in ("seed", "twin") else [(name, of) for of, name in both])):
             if pairs:
                 samples = [passes(reader, left, matrices[left], matrices[right], (moments[left], moments[right])) for left, right in pairs]
                 arms[f"{what}_{key}"] = arm_of(lambda sample: float(np.mean(sample)), samples, settings, f"sites.{what}")
-                found = estimate(arms[f"{what}_{key}"])
-                rows.append({"table": what, "site": key.removesuffix(f"_{RATIO}"), "sizing": RATIO if key.endswith(RATIO) else COUNT, "dictionary": names[0],
-                             "group": names[0], "value": found.value, "low": found.low, "high": found.high, "n": min(map(len, samples))})
-    n = int(min(row["n"] for row in rows)) if rows else 0
-    numbers = {key: number(estimate(arm), unit="share", n=n, over="features") for key, arm in arms.items()}
-    for key in (place.key for place in places if f"found_{place.key}" in arms and "found_twin" in arms):
-        numbers[f"found_minus_twin_{key}"] = number(estimate(arms[f"found_{key}"], arms["found_twin"]), unit="share", n=n, over="features")
+                found, sizes[f"{what}_{key}"] = estimate(arms[f"{what}_{key}"]), min(map(len, samples))
+                rows.append({"table": what, "site": key, "sizing": COUNT, "dictionary": names[0], "group": names[0],
+                             "value": found.value, "low": found.low, "high": found.high, "n": sizes[f"{what}_{key}"]})
+    numbers = {key: number(estimate(arm), unit="share", n=sizes[key], over="features") for key, arm in arms.items()}
+    for key in (key for key in others if key not in ("seed", "twin") and "found_twin" in arms):
+        numbers[f"found_minus_twin_{key}"] = number(estimate(arms[f"found_{key}"], arms["found_twin"]), unit="share", n=sizes["found_twin"], over="features")
     return pd.DataFrame(rows), numbers
 
 
@@ -190,12 +184,13 @@ def interpretable(reader: Reader, places: Sequence[Place], settings: Settings) -
     assert settings.interpretability and settings.dictionaries and settings.studies
     tables = settings.interpretability.tables or groups(settings.dictionaries)[settings.studies.main]
     rows, numbers, missing, arms = [], {}, {}, {}
-    drawn = scores.units(reader, settings, *(name for place in places for name in place.nearest if name in tables))
+    of_place = {place.key: [name for name in place.names if name in tables] for place in places}
+    drawn = scores.units(reader, settings, *(name for names in of_place.values() for name in names))
     of = scores.answered(scores.read(reader, settings, drawn, "spearman", "logits"))
     of = of[of["explainer"] == scores.headline(settings)]
     for place in places:
         for key, column, unit in (("input", "spearman", "correlation"), ("logits", "logits", "share")):
-            samples = [part[column].dropna().to_numpy(np.float64) for name in place.nearest if len(part := of[of["dictionary"] == name])]
+            samples = [part[column].dropna().to_numpy(np.float64) for name in of_place[place.key] if len(part := of[of["dictionary"] == name])]
             if not samples:
                 missing |= dict.fromkeys((f"{key}_{place.key}", f"{key}_minus_{place.key}"), UNSCORED)
                 continue

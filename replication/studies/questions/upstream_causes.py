@@ -150,7 +150,7 @@ def examples(found: Found, table: pd.DataFrame, reader: Reader, couple: tuple[st
 
 def headline(tables: Sequence[pd.DataFrame], settings: Settings) -> dict[str, Number]:
     """The numbers; a table for each replicate."""
-    numbers = {}
+    numbers: dict[str, Number] = {}
     for statistic, of in ((means, MEANS), (medians, MEDIANS)):
         columns = [column for names in of.values() for column in names]
         arms, n = statistic(tables, columns, settings)

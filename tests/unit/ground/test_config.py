@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from replication.config import SITES, ConfigError, Model, Settings, d_in, explain, load, place, resolve, sites
-from replication.features import shown
+from replication.features import shown, without_dictionaries
 
 CONFIGS = sorted((Path(__file__).parents[3] / "config").glob("*.yaml"))
 
@@ -125,6 +125,12 @@ def test_sites_of_models_with_one_layer_and_more():
     assert sites(2) == ["resid_mid_0", "mlp_act_0", "mlp_out_0", "resid_post_0", "resid_mid_1", "mlp_act_1", "mlp_out_1", "resid_post_1", "logit_update_1"]
     assert place("resid_post_1", 2) == ("resid_post", 1)
     assert d_in(Model(d_model=8, d_mlp=32, n_layers=2), "mlp_act_0") == 32 and d_in(Model(d_model=8, d_mlp=32), "logit_update") == 8
+
+
+def test_models_without_a_dictionary_are_measured_at_the_main_ones_site_if_they_have_it():
+    raw = smoke()
+    raw["models"]["two"] = {"n_layers": 2}
+    assert without_dictionaries(resolve(raw)) == ["mlp_0/mlp_act", "mlp_64/mlp_act"]
 
 
 def test_what_can_be_removed_exactly_stands_for_the_papers_dictionaries():
