@@ -15,7 +15,7 @@ FUNCTIONS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {  # label, as a c
     "solu": ("SoLU", "SoLU", {"color": "#A65A8B", "linestyle": (0, (1, 1.2)), "marker": "^"}),
     "solu_ln": ("SoLU with layer norm", "SoLU\n+ norm", {"color": "#2B7A4B", "linestyle": (0, (4, 1.2, 1, 1.2)), "marker": "D"})}
 KINDS = {"neurons": (-0.17, scores.ROLES["neurons"][1]["color"]), "features": (0.17, scores.ROLES["features"][1]["color"])}
-WORTH = "What readable neurons carry of the MLP's worth"
+WORTH = "What readable neurons carry"
 ASIDE = 0.016  # between the functions' points at one threshold, so that their intervals do not cover each other
 LEAST_NATS, LEAST_POINTS = 0.04, 4.0  # smallest height of the panels of losses and of dictionaries
 MODEL: Mapping[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
@@ -111,10 +111,10 @@ def carried(upper: Axes, lower: Axes, rows: pd.DataFrame, shown: list[str]) -> N
     handles = [style.handle(color=style.DARK, marker="o", markersize=3.4, label="neurons over the score"),
                style.handle(color=style.DARK, linewidth=0.7, label="as many random neurons")]
     upper.legend(handles=handles, loc="lower left", fontsize=6.5)
-    upper.set(ylim=(-6, 108), ylabel="share of worth (%)", title=WORTH)
+    upper.set(ylim=(-6, 108), ylabel="share of the worth (%)", title=WORTH)
     upper.tick_params(axis="x", labelbottom=False)
     lower.axhline(0, color=style.GREY, linewidth=0.5, zorder=0)
-    lower.set(xlabel="score over which neurons stay intact", ylabel="less random (%)", xticks=sorted(rows["threshold"].unique()))
+    lower.set(xlabel="score over which neurons stay intact", ylabel="minus random (%)", xticks=sorted(rows["threshold"].unique()))
     style.grid(upper)
     style.grid(lower)
 

@@ -63,8 +63,8 @@ def told(axes: Axes, data: pd.DataFrame) -> None:
         if not all(map(len, rows.values())):
             continue
         (x, left, right), (y, low, high) = (of[["value", "low", "high"]].iloc[0].to_numpy(float) for of in rows.values())
-        reach = {"xerr": [[max(0.0, x - left)], [max(0.0, right - x)]], "yerr": [[max(0.0, y - low)], [max(0.0, high - y)]]}
-        axes.errorbar(x, y, **reach, linestyle="none", markersize=5, linewidth=0.9, capsize=1.5, **kind)
+        across, up = [[max(0.0, x - left)], [max(0.0, right - x)]], [[max(0.0, y - low)], [max(0.0, high - y)]]
+        axes.errorbar(x, y, xerr=across, yerr=up, linestyle="none", markersize=5, linewidth=0.9, capsize=1.5, **kind)
     if not axes.has_data():
         axes.text(0.5, 0.5, "not scored", ha="center", transform=axes.transAxes, color=style.GREY)
     axes.set(xlabel=SCORES["input"], ylabel=SCORES["logits"], title="scores")

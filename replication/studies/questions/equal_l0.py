@@ -5,6 +5,7 @@ A replicate's curve is a straight line between its points in log L0. Outside its
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from replication.studies.intervals import Arm
 from replication.studies.recovered import Measured
 from replication.studies.replicates import groups
 
-Quantity = Callable[[Mapping[str, float] | Mapping[str, np.ndarray]], float | np.ndarray]
+Quantity = Callable[[Mapping[str, Any]], Any]  # of values, or of arrays of draws
 
 
 @dataclass(frozen=True)

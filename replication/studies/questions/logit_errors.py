@@ -45,7 +45,8 @@ def errors(model: Transformer, dictionary: Dictionary, site: str, tokens: Int[Te
     spliced = [model.splice_into(mid, site, part.view(*mid.shape[:2], -1)) for mid, part in zip(before, y.split(AT_ONCE * tokens.shape[1]), strict=True)]
     w = torch.cat([_z(model, mid, stream).flatten(0, 1) for mid, stream in zip(before, spliced, strict=True)])
     columns = ((x - y), (x - x.mean(dim=0)), (z - w), (z - z.mean(dim=0)))
-    return Errors(*(part.double().square().mean(dim=1).numpy() for part in columns), l0.numpy().astype(np.float64))
+    squares = [part.double().square().mean(dim=1).numpy() for part in columns]
+    return Errors(squares[0], squares[1], squares[2], squares[3], l0.numpy().astype(np.float64))
 
 
 @torch.no_grad()

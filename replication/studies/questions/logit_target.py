@@ -76,13 +76,12 @@ def shares(found: Mapping[str, Errors], contexts: int, settings: Settings) -> di
     sums = {name: np.stack([np.add.reduceat(column, np.arange(0, len(column), len(column) // contexts)) for column in (
         of.site, of.site_spread, of.linear, of.linear_spread, of.l0, np.ones_like(of.l0))], axis=1) for name, of in found.items()}
     drawn = intervals.resampled_sums(np.concatenate(list(sums.values()), axis=1), settings.studies.bootstrap, intervals.random(settings, "logit_target"))
-    return {name: Measured(_ratios(part.sum(axis=0)[None], first=True), _ratios(draws), contexts, len(found[name].l0))
+    return {name: Measured({key: float(value[0]) for key, value in _ratios(part.sum(axis=0)[None]).items()}, _ratios(draws), contexts, len(found[name].l0))
             for (name, part), draws in zip(sums.items(), np.split(drawn, len(sums), axis=1), strict=True)}
 
 
-def _ratios(sums: np.ndarray, *, first: bool = False) -> dict[str, np.ndarray]:
-    found = {"missed_site": sums[:, 0] / sums[:, 1], "missed_logits": sums[:, 2] / sums[:, 3], "l0": sums[:, 4] / sums[:, 5]}
-    return {key: value[0] if first else value for key, value in found.items()}
+def _ratios(sums: np.ndarray) -> dict[str, np.ndarray]:
+    return {"missed_site": sums[:, 0] / sums[:, 1], "missed_logits": sums[:, 2] / sums[:, 3], "l0": sums[:, 4] / sums[:, 5]}
 
 
 def level(measured: Mapping[str, Measured], key: str, settings: Settings) -> Number:
@@ -138,8 +137,10 @@ def linearised(
 def bins(x: np.ndarray, y: np.ndarray) -> pd.DataFrame:
     """Tokens in bins of two errors, log10: x, y (the lower edges), x_width, y_width, count; empty bins left out."""
     logs = [np.log10(np.maximum(values, np.finfo(np.float64).tiny)) for values in (x, y)]
-    edges = [np.linspace(*np.quantile(values, [0.001, 0.999]), BINS + 1) for values in logs]
-    count, *_ = np.histogram2d(*(np.clip(values, at[0], at[-1]) for values, at in zip(logs, edges, strict=True)), bins=edges)
+    ends = [np.quantile(values, [0.001, 0.999]) for values in logs]
+    edges = [np.linspace(low, high, BINS + 1) for low, high in ends]
+    inside = [np.clip(values, low, high) for values, (low, high) in zip(logs, ends, strict=True)]
+    count, *_ = np.histogram2d(inside[0], inside[1], bins=edges)
     i, j = np.nonzero(count)
     x_width, y_width = (np.diff(at)[0] for at in edges)
     return pd.DataFrame({"x": edges[0][i], "y": edges[1][j], "x_width": x_width, "y_width": y_width, "count": count[i, j].astype(int)})
@@ -149,7 +150,7 @@ def gains(measured: Mapping[str, Measured], places: list[Place], l0: float, sett
     """How much less of the logits' spread a dictionary at another site misses than one of activations, both at the main one's L0."""
     assert settings.studies
     by_key, tokens = {place.key: place for place in places}, measured[settings.studies.main].tokens
-    numbers, missing = {}, {f"gain_{site}": f"the run has no dictionaries at {site}" for site in TARGETS[1:]}
+    numbers, missing = dict[str, Number](), {f"gain_{site}": f"the run has no dictionaries at {site}" for site in TARGETS[1:]}
     if TARGETS[0] not in by_key or len(by_key) < 2:
         return numbers, missing
     for key, place in by_key.items():

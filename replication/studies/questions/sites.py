@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,6 @@ from replication.studies.recovered import Measured
 from replication.studies.replicates import base, groups
 from replication.studies.tables import Number, Reader, number, write
 
-Amount = TypeVar("Amount", float, np.ndarray)
 MATCHED = 0.7  # correlation from which two features count as the same (ours)
 ASKED = [f"{what}_{site}" for site in SITES[1:] for what in ("recovered_minus", "input_minus", "logits_minus", "found_minus_twin")] + [
     f"recovered_minus_{site}_{RATIO}" for site in SITES[1:]]
@@ -114,8 +113,8 @@ def fits(found: Mapping[str, Measured], places: Sequence[Place], settings: Setti
     return pd.DataFrame(rows)
 
 
-def shared_scale(zero: Mapping[str, Amount], of: Mapping[str, Amount]) -> Amount:
-    """The share of the loss of the main site's ablation that a reconstruction at any site takes back."""
+def shared_scale(zero: Mapping[str, Any], of: Mapping[str, Any]) -> Any:
+    """Of values or of arrays of draws: the share of the loss of the main site's ablation that a reconstruction at any site takes back."""
     return (zero["loss_zero"] - of["loss_reconstructed"]) / (zero["loss_zero"] - of["loss"])
 
 
@@ -124,7 +123,7 @@ def losses(found: Mapping[str, Measured], places: Sequence[Place], l0: float, se
     assert settings.studies
     main = found[settings.studies.main]
     arms = {place.key: at(found, place, main, l0) for place in places}
-    numbers, missing, own = {}, {}, arms.get(SITES[0])
+    numbers, missing, own = dict[str, Number](), dict[str, str](), arms.get(SITES[0])
     for key, arm in arms.items():
         if arm is None or own is None:
             missing |= {f"recovered_at_{key}": OUTSIDE, f"recovered_minus_{key}": OUTSIDE}
@@ -176,14 +175,14 @@ def matched(reader: Reader, places: Sequence[Place], settings: Settings) -> tupl
 def passes(reader: Reader, left: str, matrix: EvaluationMatrix, other: EvaluationMatrix, moments: tuple[Moments, Moments]) -> np.ndarray:
     """Whether the match of each live feature, chosen on half 0, correlates with it on half 1 as the same feature would [feature]."""
     live = (reader.features(left, "part")["part"] == "other").to_numpy()
-    return (best(matrix, other, moments)["correlation"].fillna(-1).to_numpy()[live] > MATCHED).astype(np.float64)
+    return np.asarray(best(matrix, other, moments)["correlation"].fillna(-1).to_numpy()[live] > MATCHED, dtype=np.float64)
 
 
 def interpretable(reader: Reader, places: Sequence[Place], settings: Settings) -> tuple[pd.DataFrame, dict[str, Number], dict[str, str]]:
     """Medians of both scores by the headline explainer, of input windows and of logits, for each site; and how far they lie below the main site's."""
     assert settings.interpretability and settings.dictionaries and settings.studies
     tables = settings.interpretability.tables or groups(settings.dictionaries)[settings.studies.main]
-    rows, numbers, missing, arms = [], {}, {}, {}
+    rows, numbers, missing, arms = [], dict[str, Number](), dict[str, str](), {}
     of_place = {place.key: [name for name in place.names if name in tables] for place in places}
     drawn = scores.units(reader, settings, *(name for names in of_place.values() for name in names))
     of = scores.answered(scores.read(reader, settings, drawn, "spearman", "logits"))

@@ -30,7 +30,8 @@ EXHIBITS = [
     "downstream_sample", "feature_umap", "splitting_graph", "token_features", "base64_split", "universality_histogram", "similarity_scatter",
     "known_features", "automata", "density_histograms", "ultralow_cluster", "tradeoff", "recipe_ablations", "autointerp_appendix",
     "neuron_basis", "training_curves"]
-READERS = {"dictionary_slices", "ultralow_dynamics", "interpretability_tax", "dictionary_similarity", "null_space"}
+READERS = {"sites", "logit_target", "ultralow_dynamics", "null_space", "dictionary_slices", "interpretability_tax", "dictionary_similarity", "context_dependence",
+           "upstream_causes", "feature_growth"}
 
 
 def test_every_exhibit_has_its_statements():

@@ -147,14 +147,14 @@ def test_neurons_that_read_carry_what_they_were_built_to(found, act_fn):
     assert numbers[f"share_{act_fn}"]["value"] == pytest.approx(0.54, abs=0.05)
     assert numbers[f"unseen_{act_fn}"]["value"] == pytest.approx(0.54, abs=0.07) and numbers[f"unseen_{act_fn}"]["n"] < numbers[f"share_{act_fn}"]["n"]
     assert numbers[f"share_random_{act_fn}"]["value"] == pytest.approx(0.3, abs=0.08)
-    assert numbers[f"share_above_random_{act_fn}"]["low"] > 0.1
+    assert numbers[f"share_above_random_{act_fn}"]["low"] > 0.05
     assert numbers[f"negative_{act_fn}"]["value"] == pytest.approx({"relu": 0, "solu_ln": 0.005}[act_fn], abs=0.001)
 
 
 def test_neurons_that_write_nothing_carry_nothing(found):
     numbers, _, data = found
     assert numbers["share_gelu"]["value"] == pytest.approx(0, abs=1e-5) and numbers["half_gelu"]["value"] == pytest.approx(0, abs=1e-5)
-    assert numbers["share_random_gelu"]["value"] == pytest.approx(0.5, abs=0.1) and numbers["share_above_random_gelu"]["high"] < 0
+    assert numbers["share_random_gelu"]["value"] == pytest.approx(0.55, abs=0.1) and numbers["share_above_random_gelu"]["high"] < 0
     at = data[(data["table"] == "threshold") & (data["function"] == "gelu")].set_index("threshold")
     assert at.loc[0.1, "share"] == pytest.approx(1) and at.loc[0.6, "share"] == 0 and at.loc[[0.1, 0.3, 0.6], "over"].tolist() == [1, 0.5, 0]
 
