@@ -7,7 +7,8 @@ from replication.exhibits import style
 from replication.exhibits.questions.at_sites import SITES, curves, legend
 from replication.exhibits.study import Drawing, Study
 
-REFERENCES = {"seed": ("other seed,\nsame site", style.GREY), "twin": ("other model,\nsame site", style.LIGHT)}
+SHORT = {"mlp_out": "output", "logit_update": "logit\nupdate", "resid_post": "stream"}
+REFERENCES = {"seed": ("other\nseed", style.GREY), "twin": ("other\nmodel", style.LIGHT)}  # of activations
 SCORES = {"input": "on inputs (median correlation)", "logits": "on logits (median share right)"}
 LOWEST = 30  # percent: the stream falls far below
 
@@ -30,13 +31,14 @@ def draw(study: Study) -> Drawing:
 def matches(axes: Axes, data: pd.DataFrame) -> None:
     """Bars: share of A/1's features with a match at each site, and of each site's features with one in A/1; what another seed and model give."""
     labels, x = [], 0.0
-    for site, (label, kind) in SITES.items():
+    for site, label in SHORT.items():
+        kind = SITES[site][1]
         pair = [data[(data["table"] == what) & (data["site"] == site) & (data["sizing"] == "count")] for what in ("found", "finds")]
         if not len(pair[0]):
             continue
         for at, rows, hatch in zip((x - 0.2, x + 0.2), pair, ("", "////"), strict=True):
             bar(axes, at, rows.iloc[0], color=kind["color"] if not hatch else "white", edgecolor=kind["color"], hatch=hatch)
-        labels.append((x, label.replace(" as", "\nas").replace(" after", "\nafter").replace("MLP ", "MLP\n")))
+        labels.append((x, label))
         x += 1
     for what, (label, colour) in REFERENCES.items():
         rows = data[(data["table"] == "found") & (data["site"] == what)]
@@ -44,7 +46,7 @@ def matches(axes: Axes, data: pd.DataFrame) -> None:
             bar(axes, x, rows.iloc[0], color=colour, edgecolor=style.GREY, hatch="")
             labels.append((x, label))
             x += 1
-    axes.set_xticks([at for at, _ in labels], [label for _, label in labels], rotation=60, ha="right", rotation_mode="anchor", fontsize=6)
+    axes.set_xticks([at for at, _ in labels], [label for _, label in labels])
     axes.set(ylabel="features with a match (%)", ylim=(0, 100), title="A/1 in it; hatched: it in A/1")
     style.grid(axes)
 
