@@ -46,15 +46,23 @@ def _closure(module: str) -> frozenset[str]:
         if name in seen or name in OUTSIDE_THE_CLOSURE:
             continue
         seen.add(name)
-        for node in ast.walk(ast.parse(_source(name).read_text(encoding="utf-8"))):
-            targets: list[str] = []
-            if isinstance(node, ast.Import):
-                targets = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                # a module taken from its package needs the package's lazy exports as little as it needs its siblings
-                targets = [inner if _exists(inner) else node.module for inner in (f"{node.module}.{alias.name}" for alias in node.names)]
-            queue += [target for target in targets if target.split(".")[0] == "replication" and _exists(target)]
+        queue += _imports(name)
     return frozenset(seen)
+
+
+@functools.cache
+def _imports(module: str) -> frozenset[str]:
+    """The package's own modules that one of them names; each file is parsed once, however many closures hold it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(_source(module).read_text(encoding="utf-8"))):
+        targets: list[str] = []
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # a module taken from its package needs the package's lazy exports as little as it needs its siblings
+            targets = [inner if _exists(inner) else node.module for inner in (f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {target for target in targets if target.split(".")[0] == "replication" and _exists(target)}
+    return frozenset(found)
 
 
 def _source(module: str) -> Path:

@@ -6,7 +6,7 @@ l1, of which one has the choice and the other has not. Source of the choices: pa
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from replication.config import Sae, model_of
@@ -107,7 +107,7 @@ def _differ_in(choice: Choice, made: Sae, not_made: Sae) -> bool:
 
 
 def _settings(sae: Sae) -> dict[str, Any]:
-    return {key: value for key, value in asdict(sae).items() if key not in HOUSEKEEPING}
+    return {key: value for key, value in vars(sae).items() if key not in HOUSEKEEPING}
 
 
 def _distance(sae: Sae, main: Sae) -> int:

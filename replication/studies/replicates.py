@@ -46,7 +46,7 @@ def alike(name: str, main: str, dictionaries: Mapping[str, Sae], *but: str) -> b
     """
     def rest(sae: Sae) -> dict[str, object]:
         started = dataclasses.replace(sae, warm_start=SUFFIX.sub("", sae.warm_start))
-        return {key: value for key, value in dataclasses.asdict(started).items() if key not in {"seed", "replicates", *but}}
+        return {key: value for key, value in vars(started).items() if key not in {"seed", "replicates", *but}}
 
     return model_of(name) == model_of(main) and rest(dictionaries[name]) == rest(dictionaries[main])
 
@@ -57,7 +57,7 @@ def elsewhere(main: str, models: Mapping[str, Model], dictionaries: Mapping[str,
     It has the settings of `main` but for the seed and those of `but`; of several the one with its id, else the first.
     """
     def rest(settings: Model | Sae, *leave: str) -> dict[str, object]:
-        return {key: value for key, value in dataclasses.asdict(settings).items() if key not in {"seed", "replicates", *leave}}
+        return {key: value for key, value in vars(settings).items() if key not in {"seed", "replicates", *leave}}
 
     def like(model: str) -> list[str]:
         return [name for name, sae in dictionaries.items() if model_of(name) == model and rest(sae, *but) == rest(dictionaries[main], *but)]
