@@ -14,6 +14,7 @@ from replication.features import profile
 from replication.features.examples import NO_TOKEN
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.interpretability import units
+from replication.sae.dictionary import describe
 from tests import planted
 
 SINGLE, CONTEXT, NOISE, SELDOM, REPEATED, DEAD, ULTRALOW = range(7)
@@ -84,6 +85,7 @@ def world(tmp_path_factory):
     W_dec = rng.normal(size=(KINDS, config.models["A"].d_mlp)).astype(np.float32)
     planted.save(config, layout.sae("A/1"), artifacts.SAE_WEIGHTS, {"W_enc": W_dec.T.copy(), "b_enc": np.zeros(KINDS, np.float32), "W_dec": W_dec,
                                                                     "b_dec": np.zeros(W_dec.shape[1], np.float32)})
+    describe(layout.sae("A/1"), d_in=W_dec.shape[1], sae=config.dictionaries["A/1"], model=config.models["A"], name="A")
     return World(layout, config, tokens, dense)
 
 
