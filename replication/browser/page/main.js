@@ -169,9 +169,12 @@ function listen(page, header) {
       tableView.step(by);
     } else if (event.key === "/" && document.getElementById("query")) {
       event.preventDefault();
-      if (page.route.feature !== null && !byId("list").offsetParent) page.go({ feature: null });
       const field = /** @type {HTMLInputElement} */ (byId("query"));
-      setTimeout(() => { field.focus(); field.select(); });
+      const enter = () => { field.focus(); field.select(); };
+      if (page.route.feature !== null && !byId("list").offsetParent) {
+        page.go({ feature: null });
+        setTimeout(enter); // a hidden field takes no focus
+      } else enter(); // at once, or letters typed right after would be lost
     } else if (event.key === "?") header.help.showModal();
     else if (event.key === "Escape") leave(page);
   });
