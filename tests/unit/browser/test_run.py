@@ -164,6 +164,15 @@ def test_a_whole_folder_verifies_until_a_shard_is_changed(by_hand, tmp_path, mon
     assert f"data/A/1/cards/0.js is not what was written (its checksum differs); delete {folder}/data/A/1 and run" in capsys.readouterr().out
 
 
+def test_packing_twice_gives_the_same_bytes(by_hand, tmp_path, monkeypatch):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    first, second = (packed(by_hand, tmp_path / name, monkeypatch) for name in ("first", "second"))
+    shards = sorted(path.relative_to(first) for path in first.glob("data/**/*.js"))
+    assert len(shards) > 10 and shards == sorted(path.relative_to(second) for path in second.glob("data/**/*.js"))
+    assert all((first / path).read_bytes() == (second / path).read_bytes() for path in shards)
+
+
 def test_an_upstream_file_that_changed_is_refused(tmp_path):
     tiny = make(tmp_path)
     path = tiny.layout.features("A/1") / artifacts.EFFECTS
