@@ -26,8 +26,8 @@ ID = re.compile(r"[a-z0-9_-]+")
 MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 TAKEN = ("text", "texts", "contexts", "vocabulary")  # pages and folders of the browser beside those of models
 EXPLAINERS = ("lookup", "ngram", "trie", "tree")
-SITE = re.compile(r"(resid_mid|mlp_act|mlp_out|resid_post|logit_update)(_\d+)?")
 SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post", "logit_update")
+SITE = re.compile(rf"({'|'.join(SITES)})(_\d+)?")
 REMOVABLE = ("mlp_act", "mlp_out", "resid_post")  # where, in the last layer, a feature writes a fixed direction to the stream that the logits read
 
 

@@ -232,7 +232,7 @@ class Transformer(nn.Module):
             case "resid_post":
                 return before + update
             case _:
-                return self.metric.read(update, self._sigma(before + update))
+                return self.metric.read(update, self.sigma(before + update))
 
     def splice(self, tokens: Int[Tensor, "batch pos"], site: str, vectors: Float[Tensor, "batch pos d_in"]) -> Float[Tensor, "batch pos d_model"]:
         """The stream after the last MLP when the vectors at a site are `vectors` instead; what lies before it stays as it was.
@@ -255,7 +255,7 @@ class Transformer(nn.Module):
                 x = vectors
             case _:  # the scale is that of the true stream
                 update = self.mlp_out(self.mlp_act(before, layer), layer)
-                x = before + self.metric.write(vectors, self._sigma(before + update))
+                x = before + self.metric.write(vectors, self.sigma(before + update))
         for k in range(layer + 1, len(self.blocks)):
             x = self._attended(x, k)
             x = x + self.mlp_out(self.mlp_act(x, k), k)
@@ -266,7 +266,7 @@ class Transformer(nn.Module):
         return place(site, self.architecture.n_layers)
 
     @staticmethod
-    def _sigma(resid_post: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch 1"]:
+    def sigma(resid_post: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch 1"]:
         """What the last layer norm divides by."""
         return (resid_post.var(dim=-1, correction=0, keepdim=True) + EPS).sqrt()
 

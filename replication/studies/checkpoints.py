@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TypeAlias
 
 from replication.config import Model, Sae, model_of, place
-from replication.studies.replicates import groups
+from replication.studies.replicates import groups, without_seed
 
 Models: TypeAlias = Mapping[str, Model]
 Dictionaries: TypeAlias = Mapping[str, Sae]
@@ -46,7 +46,8 @@ def by_layer(main: str, models: Models, dictionaries: Dictionaries) -> dict[int,
         of, own = models[model_of(name)], models[model_of(main)]
         kind, layer = place(sae.site, of.n_layers)
         wanted = place(dictionaries[main].site, own.n_layers)[0], dictionaries[main].d_sae
-        if of.n_layers > own.n_layers and _alike(of, own, "n_layers", "stream") and (kind, sae.d_sae) == wanted:
+        same = without_seed(of, "n_layers", "stream") == without_seed(own, "n_layers", "stream")
+        if of.n_layers > own.n_layers and same and (kind, sae.d_sae) == wanted:
             found.setdefault(layer, {}).setdefault(model_of(name), name)
     return {layer: list(names.values()) for layer, names in sorted(found.items())}
 
@@ -67,10 +68,3 @@ def _share(model: str, main: str, models: Models) -> float | None:
 
 def _comparable(sae: Sae, main: Sae) -> bool:
     return (sae.site, sae.d_sae, sae.l1) == (main.site, main.d_sae, main.l1)
-
-
-def _alike(one: Model, other: Model, *but: str) -> bool:
-    def rest(model: Model) -> dict[str, object]:
-        return {key: value for key, value in dataclasses.asdict(model).items() if key not in {"seed", "replicates", *but}}
-
-    return rest(one) == rest(other)

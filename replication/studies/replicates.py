@@ -39,14 +39,18 @@ def lacking(main: str, dictionaries: Mapping[str, Sae], *keys: str) -> dict[str,
             for name in pair if name not in dictionaries}
 
 
+def without_seed(settings: Model | Sae, *but: str) -> dict[str, object]:
+    """The settings of a model or dictionary, but for its seed and those named."""
+    return {key: value for key, value in vars(settings).items() if key not in {"seed", "replicates", *but}}
+
+
 def alike(name: str, main: str, dictionaries: Mapping[str, Sae], *but: str) -> bool:
     """Whether a dictionary has the model and the settings of `main`, but for its seed and the settings named.
 
     Replicates that start from replicates of one dictionary start alike.
     """
     def rest(sae: Sae) -> dict[str, object]:
-        started = dataclasses.replace(sae, warm_start=SUFFIX.sub("", sae.warm_start))
-        return {key: value for key, value in vars(started).items() if key not in {"seed", "replicates", *but}}
+        return without_seed(dataclasses.replace(sae, warm_start=SUFFIX.sub("", sae.warm_start)), *but)
 
     return model_of(name) == model_of(main) and rest(dictionaries[name]) == rest(dictionaries[main])
 
@@ -56,15 +60,12 @@ def elsewhere(main: str, models: Mapping[str, Model], dictionaries: Mapping[str,
 
     It has the settings of `main` but for the seed and those of `but`; of several the one with its id, else the first.
     """
-    def rest(settings: Model | Sae, *leave: str) -> dict[str, object]:
-        return {key: value for key, value in vars(settings).items() if key not in {"seed", "replicates", *leave}}
-
     def like(model: str) -> list[str]:
-        return [name for name, sae in dictionaries.items() if model_of(name) == model and rest(sae, *but) == rest(dictionaries[main], *but)]
+        return [name for name, sae in dictionaries.items() if model_of(name) == model and without_seed(sae, *but) == without_seed(dictionaries[main], *but)]
 
-    own, found = rest(models[model_of(main)], "stream", model_setting), [main]
+    own, found = without_seed(models[model_of(main)], "stream", model_setting), [main]
     for model, settings in models.items():
-        if model != model_of(main) and rest(settings, "stream", model_setting) == own and (names := like(model)):
+        if model != model_of(main) and without_seed(settings, "stream", model_setting) == own and (names := like(model)):
             same = f"{model}/{main.partition('/')[2]}"
             found.append(same if same in names else names[0])
     return found

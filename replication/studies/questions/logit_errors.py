@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from replication.model.transformer import EPS, Transformer
+from replication.model.transformer import Transformer
 from replication.sae.dictionary import Dictionary
 
 AT_ONCE = 16  # contexts
@@ -64,7 +64,7 @@ def explicit(model: Transformer, dictionary: Dictionary, site: str, tokens: Int[
 def _z(model: Transformer, mid: Float[Tensor, "batch pos d_model"], stream: Float[Tensor, "batch pos d_model"]) -> Float[Tensor, "batch pos d_model"]:
     """The logit update of a stream after the MLP, at the true stream's scale."""
     true = mid + model.mlp_out(model.mlp_act(mid))
-    return model.metric.read(stream - mid, (true.var(dim=-1, correction=0, keepdim=True) + EPS).sqrt())
+    return model.metric.read(stream - mid, model.sigma(true))
 
 
 def _streams(model: Transformer, dictionary: Dictionary, site: str, batch: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,7 +79,7 @@ def squared(model: Transformer, true: Float[Tensor, "token d_model"], spliced: F
     W_U, w = model.unembed["W_U"].double(), model.ln_final.w.double()
     found = []
     for one, other in zip(true.double().split(LOGITS // W_U.shape[1]), spliced.double().split(LOGITS // W_U.shape[1]), strict=True):
-        scales = [(stream.var(dim=1, correction=0, keepdim=True) + EPS).sqrt() for stream in ((one, one) if linear else (one, other))]
+        scales = [model.sigma(stream) for stream in ((one, one) if linear else (one, other))]
         seen = [(stream - stream.mean(dim=1, keepdim=True)) / scale * w for stream, scale in zip((one, other), scales, strict=True)]
         change = (seen[0] - seen[1]) @ W_U
         found.append((change - change.mean(dim=1, keepdim=True)).square().mean(dim=1))

@@ -59,7 +59,7 @@ class Place:
 
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
-    """Rows of four kinds (`table`): a dictionary with its losses, a site at equal L0, a match share, a score."""
+    """Rows of three kinds (`table`): a dictionary with its losses, a match share, a score."""
     assert settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
     if not settings.dictionaries:
@@ -196,7 +196,7 @@ def interpretable(reader: Reader, places: Sequence[Place], settings: Settings) -
             arms[key, place.key] = arm = arm_of(np.median, samples, settings, f"sites.{key}")
             n, found = min(map(len, samples)), estimate(arm)
             numbers[f"{key}_{place.key}"] = number(found, unit=unit, n=n, over="units")
-            rows.append({"table": key, "site": place.site, "sizing": place.sizing, "dictionary": place.nearest[0], "group": place.nearest[0],
+            rows.append({"table": key, "site": place.site, "sizing": place.sizing, "dictionary": of_place[place.key][0], "group": of_place[place.key][0],
                          "value": found.value, "low": found.low, "high": found.high, "n": n})
             if place.site != SITES[0] and (key, SITES[0]) in arms:
                 numbers[f"{key}_minus_{place.key}"] = number(estimate(arms[key, SITES[0]], arm), unit=unit, n=n, over="units")
