@@ -6,7 +6,8 @@ import pytest
 
 from replication.config import Model, Sae, Settings, Studies, resolve
 from replication.exhibits.appendices.recipe_ablations import verdict
-from replication.studies import STUDIES, every
+from replication.studies import STUDIES
+from replication.studies.selections import every
 from replication.studies.appendices.recipe_ablations import ORDERINGS, _quantities, counts, first, relative, silent_share
 from replication.studies.appendices.sharpness import share as specificity
 from replication.studies.appendices.sharpness import sharpness
