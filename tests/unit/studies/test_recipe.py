@@ -7,13 +7,13 @@ import pytest
 from replication.config import Model, Sae, Settings, Studies, resolve
 from replication.exhibits.appendices.recipe_ablations import verdict
 from replication.studies import STUDIES
-from replication.studies.selections import every
 from replication.studies.appendices.recipe_ablations import ORDERINGS, _quantities, counts, first, relative, silent_share
 from replication.studies.appendices.sharpness import share as specificity
 from replication.studies.appendices.sharpness import sharpness
 from replication.studies.intervals import Estimate, estimate
 from replication.studies.overall.small_mlp_baseline import baseline, slope, widest_family
 from replication.studies.recipe import CHOICES, fitted_for_the_recipe, pairs
+from replication.studies.selections import every
 
 MAIN = Sae(d_sae=64, l1=0.01, lr=0.002, vectors=100_000, batch=100, min_window=1000)
 SETTINGS = Settings(run="x", seed=0, studies=Studies(bootstrap=50))
