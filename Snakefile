@@ -9,6 +9,7 @@ from replication.artifacts import Layout
 from replication.compute import wants_gpu
 from replication.config import ConfigError, resolve
 from replication.provenance import code, written
+from replication.scheduling import spare_rounds
 
 min_version("9.27")
 
@@ -37,6 +38,10 @@ wildcard_constraints:
 
 localrules:
     all,
+
+
+onstart:
+    spare_rounds(workflow)
 
 
 rule all:
