@@ -91,7 +91,7 @@ class Activations:
 
     vectors: int = setting("Vectors that are stored, or that a stream can give.", default=10_000_000_000, within=(1, None))
     per_context: int = setting("Tokens sampled from each context.", default=250, within=(1, None))
-    storage: Literal["stored", "streamed"] = setting("`stored` on disk, or `streamed`: recomputed from tokens as training asks; the batches are the same.", default="streamed")
+    storage: Literal["stored", "streamed", "shared"] = setting("`stored` on disk, `streamed`: recomputed from tokens as training asks, or `shared`: stored where several dictionaries read them; the batches are the same.", default="streamed")
     block: int = setting("Vectors of one shuffle block: a shard on disk, or the buffer of a stream.", default=1_024_000, within=(1, None))
     dtype: Literal["float16", "float32"] = setting("Number format on the way to the dictionary.", default="float16")
 
@@ -208,6 +208,12 @@ class Config:
         """The site of a dictionary with its model: `A/mlp_act` of `A/1`."""
         return f"{model_of(name)}/{self.dictionaries[name].site}"
 
+    def activations_of(self, site: str) -> Activations:
+        """The settings of one model's site (`A/mlp_act`), its storage decided: what is `shared` is stored where several dictionaries read it."""
+        readers = sum(self.site_of(name) == site for name in self.dictionaries)
+        decided: Literal["stored", "streamed"] = "stored" if readers > 1 else "streamed"
+        return dataclasses.replace(self.activations, storage=decided) if self.activations.storage == "shared" else self.activations
+
     def ids(self, *, large: bool) -> list[str]:
         """Ids of dictionaries: those that have more features than the main one somewhere, and so take longest; or the others."""
         ids = {name.partition("/")[2] for name in self.dictionaries}
@@ -215,11 +221,14 @@ class Config:
         found = {name.partition("/")[2] for name, sae in self.dictionaries.items() if sae.d_sae > most}
         return sorted(found if large else ids - found)
 
-    def settings(self, *sections: str, model: str = "", dictionary: str = "", models: typing.Sequence[str] = (), dictionaries: typing.Sequence[str] = ()) -> "Settings":
-        """The slice of this config that one rule uses; `model` and `dictionary` name the entry of their sections, `models` and `dictionaries` several."""
+    def settings(self, *sections: str, model: str = "", site: str = "", dictionary: str = "", models: typing.Sequence[str] = (),
+                 dictionaries: typing.Sequence[str] = ()) -> "Settings":
+        """The slice of this config that one rule uses; `model`, `site` and `dictionary` name the entry of their sections, `models` and `dictionaries` several."""
         parts: dict[str, Any] = {name: getattr(self, name) for name in sections if name not in ("model", "sae")}
         if model:
             parts["model"] = self.models[model]
+        if site:
+            parts["activations"] = self.activations_of(site)
         if dictionary:
             parts["sae"] = self.dictionaries[dictionary]
         if models:

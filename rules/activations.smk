@@ -22,7 +22,9 @@ rule activations:
         gpu=GPU,
     params:
         settings=lambda wildcards: config_.settings(
-            "compute", "activations", model=wildcards.model
+            "compute",
+            model=wildcards.model,
+            site=f"{wildcards.model}/{wildcards.site}",
         ).json(),
         model=subpath(input.weights, parent=True),
         out=subpath(output.statistics, parent=True),

@@ -120,6 +120,15 @@ def test_a_replicate_starts_from_the_replicate_of_its_number():
     assert config.dictionaries["A/lone-r1"].warm_start == "B/1"
 
 
+def test_shared_vectors_are_stored_where_several_dictionaries_read_them():
+    run = resolve({"run": "x", "activations": {"storage": "shared"}, "models": {"A": {}, "B": {"seed": 1}},
+                   "dictionaries": {"A/1": {"d_sae": 8}, "A/0": {"d_sae": 4}, "A/out": {"d_sae": 8, "site": "mlp_out"}, "B/1": {"d_sae": 8}}})
+    decided = {site: run.settings("compute", site=site).activations.storage for site in ("A/mlp_act", "A/mlp_out", "B/mlp_act")}
+    assert decided == {"A/mlp_act": "stored", "A/mlp_out": "streamed", "B/mlp_act": "streamed"}
+    stored = resolve({"run": "x", "activations": {"storage": "stored"}, "models": {"A": {}}, "dictionaries": {"A/1": {"d_sae": 8}}})
+    assert stored.activations_of("A/mlp_act") == stored.activations
+
+
 def test_sites_of_models_with_one_layer_and_more():
     assert sites() == list(SITES) and place("mlp_out") == ("mlp_out", 0)
     assert sites(2) == ["resid_mid_0", "mlp_act_0", "mlp_out_0", "resid_post_0", "resid_mid_1", "mlp_act_1", "mlp_out_1", "resid_post_1", "logit_update_1"]
