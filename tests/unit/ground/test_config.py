@@ -121,12 +121,11 @@ def test_a_replicate_starts_from_the_replicate_of_its_number():
 
 
 def test_shared_vectors_are_stored_where_several_dictionaries_read_them():
-    run = resolve({"run": "x", "activations": {"storage": "shared"}, "models": {"A": {}, "B": {"seed": 1}},
-                   "dictionaries": {"A/1": {"d_sae": 8}, "A/0": {"d_sae": 4}, "A/out": {"d_sae": 8, "site": "mlp_out"}, "B/1": {"d_sae": 8}}})
+    run = resolve(smoke(**{"activations__storage": "shared", "dictionaries__A/out": {"d_sae": 512, "site": "mlp_out"}}))
     decided = {site: run.settings("compute", site=site).activations.storage for site in ("A/mlp_act", "A/mlp_out", "B/mlp_act")}
     assert decided == {"A/mlp_act": "stored", "A/mlp_out": "streamed", "B/mlp_act": "streamed"}
-    stored = resolve({"run": "x", "activations": {"storage": "stored"}, "models": {"A": {}}, "dictionaries": {"A/1": {"d_sae": 8}}})
-    assert stored.activations_of("A/mlp_act") == stored.activations
+    as_it_says = resolve(smoke())
+    assert as_it_says.activations_of("B/mlp_act") == as_it_says.activations
 
 
 def test_sites_of_models_with_one_layer_and_more():
