@@ -123,7 +123,7 @@ class Stopwatch:
         self.started, self.startup = time.time(), cpu_seconds()
 
     def read(self) -> dict[str, float]:
-        """`wall_seconds` and `cpu_seconds` (since it was made), `startup_seconds` (CPU of the process before: imports), `peak_memory_mb` (largest resident set)."""
+        """`wall_seconds` and `cpu_seconds` since it was made, `startup_seconds` (CPU of the process before), `peak_memory_mb` (largest resident set)."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {"wall_seconds": round(time.time() - self.started, 2), "cpu_seconds": round(cpu_seconds() - self.startup, 2),
                 "startup_seconds": round(self.startup, 2), "peak_memory_mb": round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)}

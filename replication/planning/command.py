@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replication import config
-from replication.config import to_dict
 from replication.compute import limit_threads, wants_gpu
-from replication.config import UserError
+from replication.config import UserError, to_dict
 from replication.inspect import REFERENCES, aligned
 
 if TYPE_CHECKING:
@@ -17,11 +16,11 @@ if TYPE_CHECKING:
 
 
 def register(commands: "Commands") -> None:
-    """plan."""
+    """Plan."""
     parser = commands.add_parser("plan", help="time, memory, disk, download and money of a config before it is run, from measured rates",
                                  epilog="Rates of your own machine: run config/smoke.yaml, then plan config/smoke.yaml --measure results/smoke")
     parser.add_argument("file", type=Path, help="a config such as config/laptop.yaml")
-    parser.add_argument("--rates", type=Path, nargs="+", help="folders with rates of one machine, such as results/smoke; those committed under results/reference by default")
+    parser.add_argument("--rates", type=Path, nargs="+", help="folders with rates of one machine, such as results/smoke; the committed ones by default")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="where it will run; by default what the config says")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores that jobs are scheduled on; this machine's by default")
     parser.add_argument("--flops", type=float, help="operations a second that you assume a GPU to sustain, such as 2e14, where none was measured")
@@ -72,8 +71,8 @@ def _measure(wanted: config.Config, arguments: argparse.Namespace) -> int:
     found = rates.measure(wanted, arguments.measure, rungs)
     out = arguments.out or arguments.measure
     rates.write(found, out)
-    told = found.about["jobs_with_cpu_seconds"]
-    print(f"{out / rates.TABLE}: {len(found.jobs)} jobs, {sum(job.seconds for job in found.jobs):,.0f} CPU seconds ({told} tell their own, the others as Snakemake sampled them), "
+    seconds, told = sum(job.seconds for job in found.jobs), found.about["jobs_with_cpu_seconds"]
+    print(f"{out / rates.TABLE}: {len(found.jobs)} jobs, {seconds:,.0f} CPU seconds ({told} tell their own, the others as Snakemake sampled them), "
           f"{len(rungs)} timed steps")
     for law, error in steps.spread(rungs) if rungs else ():
         print(f"{law}: the law misses its own rungs by {100 * error:.0f} % on average")

@@ -30,7 +30,7 @@ class Priced:
 
 @dataclass(frozen=True)
 class Stage:
-    """Sums over the jobs of a stage: seconds (None when a job's are unknown), the longest job, memory in MB, bytes that stay on disk, and operations."""
+    """Sums over a stage: seconds (None when a job's are unknown), the longest job, memory in MB, bytes that stay on disk, and operations."""
 
     name: str
     jobs: int
@@ -63,7 +63,10 @@ class Estimate:
 
 
 def estimate(config: Config, rates: Rates, *, device: str, cores: int, flops: float | None = None, price: float | None = None) -> Estimate:
-    """The estimate of a run on `device` (`cpu` or `cuda`). `flops`: a sustained rate that the user assumes for jobs on a GPU that was not measured."""
+    """The estimate of a run on `device` (`cpu` or `cuda`).
+
+    `flops`: a sustained rate in operations a second that the user assumes for jobs on a device that was not measured; `price`: money for an hour.
+    """
     priced = price_jobs(config, rates, device=device, flops=flops)
     known = all(each.seconds is not None for each in priced)
     wall = schedule(priced, cores=cores, gpu=device == "cuda") if known else None
@@ -85,7 +88,7 @@ def price_jobs(config: Config, rates: Rates, *, device: str, flops: float | None
         own = rates.of(job.kind)
         mates = own or [each for each in rates.jobs if each.name.partition("/")[0] == job.stage]
         if job.gpu and device != rates.device:
-            found.append(Priced(job, job.flops / flops if flops else None, None))
+            found.append(Priced(job, job.flops / flops if flops else None, job.memory / MB))
             continue
         seconds = _seconds(job, own, laws) if own else median(each.seconds for each in mates) if mates else None
         found.append(Priced(job, seconds, max(max(0.0, each.memory_mb - each.arrays / MB) for each in mates) + job.memory / MB if mates else None))
@@ -134,7 +137,8 @@ def _stage(name: str, priced: Sequence[Priced], disk: float) -> Stage:
     seconds = [each.seconds for each in priced]
     known = [each.memory_mb for each in priced if each.memory_mb is not None]
     longest = None if None in seconds else max((each for each in seconds if each is not None), default=0.0)
-    return Stage(name, len(priced), _sum(seconds), longest, max(known) if len(known) == len(priced) and known else None, disk, sum(each.job.flops for each in priced))
+    memory = max(known) if len(known) == len(priced) and known else None
+    return Stage(name, len(priced), _sum(seconds), longest, memory, disk, sum(each.job.flops for each in priced))
 
 
 def _sum(values: "Sequence[float | None] | Iterator[float | None]") -> float | None:
@@ -156,10 +160,9 @@ def _disk(config: Config, rates: Rates, stage: str) -> float:
     if stage == "activations":
         stored = config.activations.vectors if config.activations.storage == "stored" else 0
         sites = dict.fromkeys((model_of(name), sae.site) for name, sae in config.dictionaries.items())
-        size = work.HALF if config.activations.dtype == "float16" else work.FLOAT
-        return float(stored * size * sum(d_in(config.models[model], site) for model, site in sites))
+        return float(stored * work.number(config) * sum(d_in(config.models[model], site) for model, site in sites))
     if stage == "sae":  # encoder, decoder and the decoder's start
-        return float(sum(3 * work.FLOAT * sae.d_sae * d_in(config.models[model_of(name)], sae.site) for name, sae in config.dictionaries.items()))
+        return 3.0 * sum(_weights(config))
     if stage == "features":  # a fired pair has a value and a column; neurons are dense and half as wide
         neurons = sum(work.HALF * tokens * config.models[model].d_mlp for model in {model_of(name) for name in config.dictionaries})
         late = (work.most_alike(config, name, rates.courses).late for name in config.dictionaries) if rates.courses else ()
@@ -169,9 +172,13 @@ def _disk(config: Config, rates: Rates, stage: str) -> float:
 
 def _checkpoints(config: Config) -> float:
     """Bytes of the largest state between checkpoints, twice: the new one is written before the old one goes."""
-    fits = [7 * work.FLOAT * sae.d_sae * d_in(config.models[model_of(name)], sae.site) for name, sae in config.dictionaries.items()]
     trainings = [3 * work.FLOAT * work.parameters(config.models[name], config.corpus.d_vocab) for name in config.trained_models()]
-    return 2.0 * max(fits + trainings)
+    return 2.0 * max([7 * size for size in _weights(config)] + trainings)  # of a dictionary: both weights, their moments, and the start
+
+
+def _weights(config: Config) -> list[int]:
+    """Bytes of the encoder of each dictionary, or of its decoder."""
+    return [work.FLOAT * sae.d_sae * d_in(config.models[model_of(name)], sae.site) for name, sae in config.dictionaries.items()]
 
 
 def _notes(config: Config, rates: Rates, stages: Sequence[Stage], priced: Sequence[Priced], *, device: str, flops: float | None) -> Iterator[str]:
@@ -183,7 +190,8 @@ def _notes(config: Config, rates: Rates, stages: Sequence[Stage], priced: Sequen
         where = "a GPU" if device == "cuda" else "a CPU"
         yield (f"No rates of {where} were measured, and those of {'a CPU' if device == 'cuda' else 'a GPU'} do not serve it: {on} jobs "
                + (f"are given by their arithmetic at the {flops:g} operations a second that --flops assumes, start-up and memory traffic left out."
-                  if flops else "have no time; --flops 2e14 assumes a sustained rate, and a run there gives rates with --measure."))
+                  if flops else "have no time; --flops 2e14 assumes a sustained rate, and a run there gives rates with --measure.")
+               + " Their memory is that of their arrays alone.")
     unknown = sorted({each.job.kind for each in priced if not rates.of(each.job.kind) and not (each.job.gpu and device != rates.device)})
     if unknown:
         yield f"Not measured in any of these runs, so taken as the median job of their stage: {', '.join(unknown)}."
@@ -194,16 +202,20 @@ def _notes(config: Config, rates: Rates, stages: Sequence[Stage], priced: Sequen
     if rates.courses:
         yield "How many features fire cannot be known before: dictionaries take the course of those of the measured run that start most alike."
     if config.compute.threads != about["threads"] and device == "cpu":
-        yield f"The config uses {config.compute.threads} threads where the rates had {about['threads']}: wall time divides CPU time evenly, which no machine quite does."
+        yield (f"The config uses {config.compute.threads} threads where the rates had {about['threads']}: wall time divides CPU time evenly, "
+               "which no machine quite does.")
     if config.corpus.source == "hub":
-        yield "Download is the size of the text; what the Hub sends is compressed, by an unknown factor. The text of a larger vocabulary takes fewer tokens, so less disk than given."
+        yield ("Download is the size of the text; what the Hub sends is compressed, by an unknown factor. With a larger vocabulary text has fewer tokens, "
+               "so takes less disk than given.")
 
 
 def table(found: Estimate) -> list[tuple[str, ...]]:
     """The estimate as lines of cells: a heading, the stages, and their total."""
     lines = [("stage", "jobs", "time, one after the other", "longest job", "memory", "disk", "operations")]
-    lines += [(stage.name, str(stage.jobs), _time(stage.seconds), _time(stage.longest), _bytes(None if stage.memory_mb is None else stage.memory_mb * MB),
-               _bytes(stage.disk), f"{stage.flops:.1e}" if stage.flops else "") for stage in found.stages]
+    for stage in found.stages:
+        memory = None if stage.memory_mb is None else stage.memory_mb * MB
+        lines.append((stage.name, str(stage.jobs), _time(stage.seconds), _time(stage.longest), _bytes(memory), _bytes(stage.disk),
+                      f"{stage.flops:.1e}" if stage.flops else ""))
     memories = [stage.memory_mb for stage in found.stages]
     most = None if None in memories else max(memory for memory in memories if memory is not None) * MB
     lines.append(("total", str(sum(stage.jobs for stage in found.stages)), _time(found.seconds), _time(found.path), _bytes(most),
@@ -217,8 +229,8 @@ def sentences(found: Estimate) -> list[str]:
     wall = f"Wall time on {where}: {_time(found.wall)}" if found.wall is not None else f"Wall time on {where}: unknown"
     chain = f"; the longest chain of jobs, which no more cores shorten: {_time(found.path)}" if found.path is not None else ""
     money = f" Money at the given price an hour: {found.money:,.2f}." if found.money is not None else ""
-    return [f"{wall}{chain}.{money}",
-            f"Disk while it runs: up to {_bytes(found.checkpoints)} more for a checkpoint. Download: {_bytes(found.download) if found.download else 'none'}.", *found.notes]
+    download = _bytes(found.download) if found.download else "none"
+    return [f"{wall}{chain}.{money}", f"Disk while it runs: up to {_bytes(found.checkpoints)} more for a checkpoint. Download: {download}.", *found.notes]
 
 
 def _time(seconds: float | None) -> str:

@@ -21,7 +21,7 @@ from replication.planning.steps import Rung
 TABLE, ABOUT = "rates.csv", "rates.json"
 OFTEN, RARELY, AT_ONCE = 0.5, 30.0, 31  # Snakemake's sampling: seconds between the first samples, between the later ones, and how many are first
 DENSE_FROM = 0.3  # `replication.sae.gradients`: the share of fired pairs from which dense products are taken
-BYTES_BEHIND = {"documents": artifacts.DOCUMENTS, "tokens": "train.safetensors"}
+CORPUS_FILES = (artifacts.DOCUMENTS, "train.safetensors")  # that grow with the text
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def write(rates: Rates, folder: Path) -> None:
     """`rates.csv` and `rates.json` of a folder."""
     rows = [{"what": "job", "name": job.name, "kind": job.kind, "seconds": job.seconds, "startup": job.startup, "memory_mb": job.memory_mb,
              "work": json.dumps({"items": job.items, "arrays": job.arrays, "terms": to_dict(job.terms)})} for job in rates.jobs]
-    rows += [{"what": "step", "name": "", "kind": rung.law, "seconds": float(f"{rung.seconds:.6g}"), "startup": 0.0, "memory_mb": 0.0, "work": json.dumps(dict(rung.terms))}
+    rows += [{"what": "step", "name": "", "kind": rung.law, "seconds": rung.seconds, "startup": 0.0, "memory_mb": 0.0, "work": json.dumps(dict(rung.terms))}
              for rung in rates.rungs]
     artifacts.write_rows(folder / TABLE, rows)
     artifacts.write_json(folder / ABOUT, {**rates.about, "courses": rates.courses})
@@ -111,7 +111,7 @@ def read(folder: Path) -> Rates:
         courses = [work.Course(**course) for course in about.pop("courses")]
         with table.open(newline="", encoding="utf-8") as stream:
             rows = [(row, json.loads(row["work"])) for row in csv.DictReader(stream)]
-        jobs = [Measured(row["name"], row["kind"], float(row["seconds"]), float(row["startup"]), float(row["memory_mb"]), counts["items"], counts["arrays"], counts["terms"])
+        jobs = [Measured(row["name"], row["kind"], *(float(row[column]) for column in ("seconds", "startup", "memory_mb")), **counts)
                 for row, counts in rows if row["what"] == "job"]
         rungs = [Rung(row["kind"], counts, float(row["seconds"])) for row, counts in rows if row["what"] == "step"]
     except (KeyError, TypeError, ValueError):
@@ -167,7 +167,7 @@ def _about(config: Config, run: Path, metas: Sequence[Mapping[str, Any]], found:
         "commits": sorted({meta["commit"] for meta in written}), "threads": config.compute.threads, "jobs": len(found),
         "jobs_with_cpu_seconds": sum("cpu_seconds" in meta for meta in written),
         "bytes": {stage: _size(run / stage) for stage in work.STAGES if (run / stage).is_dir()} | {"claims": _files(run)},
-        "corpus_bytes": {name: (run / "corpus" / file).stat().st_size / config.corpus.max_bytes for name, file in BYTES_BEHIND.items() if (run / "corpus" / file).is_file()},
+        "corpus_bytes": {name: (run / "corpus" / name).stat().st_size / config.corpus.max_bytes for name in CORPUS_FILES if (run / "corpus" / name).is_file()},
     }
 
 
@@ -185,10 +185,11 @@ def together(found: Sequence[Rates]) -> Rates:
     for other in others:
         for key in ("device", "machine"):
             if other.about[key] != first.about[key]:
-                raise UserError(f"the rates of {first.about['run']} and {other.about['run']} are of different machines ({first.about[key]}, {other.about[key]}); "
-                                "name runs of one machine with --rates")
-    about = {**first.about, "run": ", ".join(str(each.about["run"]) for each in found), "commits": sorted({commit for each in found for commit in each.about["commits"]})}
-    return Rates(about, [job for each in found for job in each.jobs], [rung for each in found for rung in each.rungs], [course for each in found for course in each.courses])
+                raise UserError(f"the rates of {first.about['run']} and {other.about['run']} are of different machines "
+                                f"({first.about[key]}, {other.about[key]}); name runs of one machine with --rates")
+    commits = sorted({commit for each in found for commit in each.about["commits"]})
+    jobs, rungs, courses = ([one for each in found for one in getattr(each, part)] for part in ("jobs", "rungs", "courses"))
+    return Rates({**first.about, "run": ", ".join(str(each.about["run"]) for each in found), "commits": commits}, jobs, rungs, courses)
 
 
 def laws(rates: Rates) -> dict[str, dict[str, float]]:

@@ -32,7 +32,8 @@ SECONDS, FEWEST, WARM = 0.8, 5, 2  # of each rung: seconds, steps at least, and 
 # d_model, d_mlp, d_vocab, n_ctx, batch
 MODELS = ((32, 64, 1024, 64, 32), (64, 128, 8192, 64, 16), (128, 512, 2048, 128, 8), (128, 512, 8192, 128, 16))
 # d_in, d_sae, batch, fired features of a vector
-SPARSE = ((64, 512, 2048, 10), (64, 4096, 1024, 10), (128, 1024, 1024, 60), (512, 1024, 1024, 10), (512, 4096, 1024, 20), (512, 4096, 512, 200), (32, 256, 1024, 10))
+SPARSE = ((64, 512, 2048, 10), (64, 4096, 1024, 10), (128, 1024, 1024, 60), (512, 1024, 1024, 10), (512, 4096, 1024, 20), (512, 4096, 512, 200),
+          (32, 256, 1024, 10))
 DENSE = ((64, 512, 2048), (64, 4096, 1024), (512, 1024, 1024), (512, 4096, 1024))
 HARVESTS = ((32, 64, 64, 32), (64, 512, 64, 64), (128, 512, 256, 64), (128, 64, 128, 128))  # d_model, d_mlp, n_ctx, per_context
 
@@ -166,8 +167,9 @@ def _harvest(d_model: int, d_mlp: int, n_ctx: int, per_context: int, device: "to
 
         settings = Activations(vectors=block, block=block, per_context=per_context, storage="stored")
         tokens = torch.from_numpy(generator(0, "planning.tokens").integers(256, size=(2 * contexts, n_ctx), dtype="int32"))
-        source = Recomputed(plan(settings, contexts=2 * contexts, n_ctx=n_ctx, seed=0, stream=0), Transformer(Architecture.of(model, 256)).initialise(0).to(device).eval(),
-                            tokens, "mlp_act", DTYPES[settings.dtype], device)
+        transformer = Transformer(Architecture.of(model, 256)).initialise(0).to(device).eval()
+        drawn = plan(settings, contexts=2 * contexts, n_ctx=n_ctx, seed=0, stream=0)
+        source = Recomputed(drawn, transformer, tokens, "mlp_act", DTYPES[settings.dtype], device)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "block.safetensors")
 
