@@ -1,7 +1,7 @@
 """The front door: ``python -m replication <stage> <verb>``, which only parses and calls.
 
 Each stage registers its verbs in its `command.py`. A rule hands settings as JSON and paths by name; people use the
-commands of `replication.inspect`, `config`, `summary`, `claims`, `freeze`, `verify`, and `rate`.
+commands of `replication.inspect`, `config`, `summary`, `claims`, `freeze`, `verify`, and `plan`, `rate`.
 """
 
 import argparse
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
         importlib.import_module(f"replication.{stage}.command").register(job)
     importlib.import_module("replication.inspect").register(commands)
+    importlib.import_module("replication.planning.command").register(commands)
     importlib.import_module("replication.rating.command").register(commands)
     importlib.import_module("replication.browser.people").register(commands)
     return parser

@@ -88,14 +88,14 @@ def summary(arguments: argparse.Namespace) -> int:
         recovered = f"{100 * found['recovered']:.1f} %" if "recovered" in found else ""
         cells = [numeral(found.get(key)) for key in ("features", "l0", "dead", "ultralow", "other", "moved")]
         lines.append((found["dictionary"], *cells[:2], recovered, *cells[2:]))
-    print(_aligned(lines))
+    print(aligned(lines))
     if layout.claims().is_file():
         counted = ledger.counts(ledger.read(layout.claims()))
         print(f"\nledger: {', '.join(f'{count} {word}' for word, count in counted.items())}")
     places = [(layout.report(), "every exhibit in the paper's order; report.pdf for print"), (layout.exhibits(), "figures and tables"),
               (layout.browser() / artifacts.PAGE, "every feature to look at; open it by double click"),
               (layout.claims(), "ledger; claims.html to look through it"), (layout.macros(), "a LaTeX macro for each number; references.bib beside it")]
-    print("\n" + _aligned([(str(path), what) for path, what in places if path.exists()]))
+    print("\n" + aligned([(str(path), what) for path, what in places if path.exists()]))
     return 0
 
 
@@ -112,7 +112,7 @@ def claims(arguments: argparse.Namespace) -> int:
     for row in shown:
         published, here, known = (quantity(row, column) for column in ("published", "here", "reference"))
         lines.append((row["number"], published, here, known, row["unit"], row["verdict"], row["reason"]))
-    print(_aligned(lines))
+    print(aligned(lines))
     print(f"\n{', '.join(f'{count} {word}' for word, count in ledger.counts(rows).items())}")
     about = frozen.provenance(run)
     folder = arguments.reference or REFERENCES / about["run"]
@@ -165,7 +165,7 @@ def _compared(found: Mapping[str, Mapping[str, Any]], about: Mapping[str, Any], 
             lines.append((row.number, *numerals, row.unit, words[row.inside], row.why))
     print(f"\nreference {folder}, seeds {', '.join(map(str, reference.provenance['seeds']))}{''.join(f', {mark}' for mark in marks)}")
     if len(lines) > 1:
-        print(_aligned(lines))
+        print(aligned(lines))
     inside, new = (sum(row.inside is kind for row in rows) for kind in (True, None))
     print(f"{inside} numbers inside their tolerance, {len(left)} left it, {new} new")
     if frozen.DIFFERENT_CORPUS in marks:
@@ -180,7 +180,8 @@ def _run(folder: Path) -> Path:
     return folder
 
 
-def _aligned(lines: Sequence[Iterable[str]]) -> str:
+def aligned(lines: Sequence[Iterable[str]]) -> str:
+    """Lines of cells as a table for the terminal."""
     table = [list(map(str, line)) for line in lines]
     widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table)
