@@ -12,7 +12,7 @@ def memory(mb: int) -> Callable[..., int]:
     """`mem_mb` of a rule: `mb` at the first attempt, twice as much at each that follows (`--retries`), in case the last one died of too little."""
 
     def mem_mb(wildcards: Any, attempt: int) -> int:
-        return mb * 2 ** (attempt - 1)
+        return mb << attempt - 1
 
     return mem_mb
 
