@@ -114,7 +114,7 @@ def test_every_other_job_ran_once(ran):
 
 def test_what_came_out_equals_a_local_run_bit_for_bit(ran, tmp_path):
     local = Workspace(tmp_path / "local")
-    local.snakemake(*WEIGHTS)
+    local.snakemake("--", *WEIGHTS)
     for path in WEIGHTS:
         assert (ran.workspace.folder / path).read_bytes() == (local.folder / path).read_bytes()
     for folder in (MODEL, DICTIONARY):
