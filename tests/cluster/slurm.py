@@ -73,12 +73,21 @@ def one_node(environment: Mapping[str, str]) -> Iterator[dict[str, str]]:
             folder, "slurmctld", "-D", "-i", environment=environment, until=lambda: "UP" in asked(environment, "scontrol", "ping")))
         stack.enter_context(_running(
             folder, "slurmd", "-D", environment=environment, until=lambda: "idle" in asked(environment, "sinfo", "--noheader", "--format=%T")))
+        stack.callback(_cancel_all, environment)
         yield environment
 
 
 def asked(environment: Mapping[str, str], *command: str) -> str:
     """What a client of Slurm answers."""
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+
+
+def _cancel_all(environment: Mapping[str, str]) -> None:
+    """Jobs would outlive the daemons."""
+    asked(environment, "scancel", f"--user={getpass.getuser()}")
+    deadline = time.monotonic() + STOP_S
+    while asked(environment, "squeue", "--noheader") and time.monotonic() < deadline:
+        time.sleep(0.2)
 
 
 def _configured(folder: Path) -> Path:
