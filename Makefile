@@ -7,7 +7,7 @@ BENCH := .venv-bench
 CHECKS := tests/browser/node_modules
 RUN = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --workflow-profile profiles/local
 
-.PHONY: all laptop smoke full questions test test-browser chromium lint readme bench
+.PHONY: all laptop smoke full questions test test-browser chromium test-cluster slurm lint readme bench
 
 all: laptop
 
@@ -26,6 +26,14 @@ test-browser: $(READY) $(CHECKS)/.ready chromium
 chromium:
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -qy --no-install-recommends chromium; } \
 	  || { echo "make test-browser needs Chromium, and only root can install it here: apt-get install chromium, then try again" >&2; exit 1; }
+
+# The smoke config through a Slurm of one node, started for this and stopped after it; two trainings are killed on the way. QUICK=1 for one model and one dictionary.
+test-cluster: $(VENV)/.cluster slurm
+	QUICK=$(QUICK) $(BIN)/python -m pytest tests/cluster -m cluster
+
+slurm:
+	@PATH="$$PATH:/usr/sbin"; command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v srun >/dev/null && command -v munged >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -q && apt-get install -qy --no-install-recommends slurmctld slurmd slurm-client munge; } \
+	  || { echo "make test-cluster needs Slurm and MUNGE, and only root can install them here: apt-get install slurmctld slurmd slurm-client munge, then try again" >&2; exit 1; }
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -52,6 +60,11 @@ $(READY): requirements.lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Snakemake's executor for Slurm, pinned by its own lock; what it depends on is in requirements.lock.
+$(VENV)/.cluster: $(READY) profiles/slurm/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --requirement profiles/slurm/requirements.lock
 	touch $@
 
 # What checks the page's scripts, pinned by its own lock.

@@ -8,6 +8,7 @@ from snakemake.utils import min_version
 from replication.artifacts import Layout
 from replication.compute import wants_gpu
 from replication.config import ConfigError, resolve
+from replication.jobs import activations_mb, memory, text_mb
 from replication.provenance import code, written
 from replication.scheduling import spare_rounds
 
@@ -36,8 +37,11 @@ wildcard_constraints:
     id="|".join(sorted({name.partition("/")[2] for name in config_.dictionaries})),
 
 
+# On a cluster these stay where Snakemake runs: they talk to the network, which nodes often lack, and one key's requests are bounded together.
 localrules:
     all,
+    corpus_documents,
+    interpretability_llm,
 
 
 onstart:

@@ -4,7 +4,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from replication import gpus
 from replication.config import Compute, ConfigError
+from replication.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +26,16 @@ def wants_gpu(compute: Compute) -> bool:
     return compute.device == "cuda" or (compute.device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
-def device(compute: Compute) -> "torch.device":
-    """The torch device that a config asks for. Raises ConfigError when it asks for a GPU and there is none."""
+def device(compute: Compute, progress: Progress | None = None) -> "torch.device":
+    """The torch device that a config asks for; a GPU is this process's own (see `gpus`), and `progress` says that it is waited for.
+
+    Raises ConfigError when a GPU is asked for and there is none.
+    """
     import torch
 
     torch.set_num_threads(compute.threads)
+    if compute.device != "cpu" and torch.backends.cuda.is_built():
+        gpus.claim(1, progress)
     if compute.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("compute.device is 'cuda', but torch sees no GPU here; use 'auto' or 'cpu', or install a CUDA build of torch (see README)")
     return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")

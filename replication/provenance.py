@@ -17,7 +17,7 @@ import replication
 PACKAGE = Path(replication.__file__).parent
 # Their effect on a result enters by a rule's params, or not at all, so an edit to them must not rerun everything.
 OUTSIDE_THE_CLOSURE = frozenset({
-    "replication", "replication.config", "replication.artifacts", "replication.provenance", "replication.progress",
+    "replication", "replication.config", "replication.artifacts", "replication.provenance", "replication.progress", "replication.gpus",
     "replication.studies", "replication.exhibits"})
 VERSIONED = (
     "torch", "numpy", "scipy", "pandas", "safetensors", "tokenizers", "datasets", "matplotlib", "scikit-learn", "snakemake", "sae-lens", "transformer-lens")

@@ -17,7 +17,8 @@ rule activations:
         R.benchmark("activations/{model}/{site}.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=activations_mb(config_),
         runtime=120,
         gpu=GPU,
     params:

@@ -20,7 +20,8 @@ rule browser_table:
         R.benchmark("browser/{shown}.tsv")
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=500,
         runtime=60,
         gpu=0,
     params:
@@ -62,7 +63,8 @@ rule browser_shared:
         R.benchmark("browser/shared.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        disk_mb=100,
         runtime=10,
         gpu=0,
     params:
@@ -96,7 +98,8 @@ rule browser:
         R.benchmark("browser/page.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        disk_mb=500,
         runtime=10,
         gpu=0,
     params:

@@ -24,7 +24,8 @@ rule claims:
         R.benchmark("claims/claims.tsv")
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
+        disk_mb=100,
         runtime=10,
         gpu=0,
     params:
@@ -67,7 +68,8 @@ rule report:
         R.benchmark("claims/report.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        disk_mb=200,
         runtime=10,
         gpu=0,
     params:
@@ -100,7 +102,8 @@ rule citation:
         R.benchmark("claims/citation.tsv")
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory(500),
+        disk_mb=100,
         runtime=10,
         gpu=0,
     params:

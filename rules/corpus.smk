@@ -17,7 +17,8 @@ rule corpus_documents:
         R.benchmark("corpus/documents.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        disk_mb=text_mb(config_),
         runtime=120,
         gpu=0,
     params:
@@ -43,7 +44,8 @@ rule corpus_tokenizer:
         R.benchmark("corpus/tokenizer.tsv")
     threads: workflow.cores or THREADS
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        disk_mb=100,
         runtime=60,
         gpu=0,
     params:
@@ -71,7 +73,8 @@ rule corpus_tokens:
         R.benchmark("corpus/tokens.tsv")
     threads: workflow.cores or THREADS
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
+        disk_mb=text_mb(config_),
         runtime=240,
         gpu=0,
     params:

@@ -23,9 +23,12 @@ for exhibit in drawn.of(config_.studies.contexts).values():
             R.log(f"exhibits/{exhibit.id}.log"),
         benchmark:
             R.benchmark(f"exhibits/{exhibit.id}.tsv")
+        group:
+            "exhibits"
         threads: 1
         resources:
-            mem_mb=800,
+            mem_mb=memory(800),
+            disk_mb=100,
             runtime=5,
             gpu=0,
         params:

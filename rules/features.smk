@@ -30,7 +30,8 @@ rule features_tokens:
         R.benchmark("features/tokens.tsv")
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        disk_mb=100,
         runtime=10,
         gpu=0,
     params:
@@ -63,7 +64,8 @@ rule features_neurons:
         R.benchmark("features/{model}/neurons.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=1000,
         runtime=240,
         gpu=GPU,
     params:
@@ -95,7 +97,8 @@ rule features_site:
         R.benchmark("features/{model}/{site}.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=60,
         gpu=GPU,
     params:
@@ -141,7 +144,8 @@ rule features_dictionary:
         R.benchmark("features/{model}/{id}.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=1000,
         runtime=240,
         gpu=GPU,
     params:
@@ -182,7 +186,8 @@ rule features_matches:
         R.benchmark("features/matches.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=240,
         gpu=0,
     params:
@@ -216,7 +221,8 @@ rule features_contexts:
         R.benchmark("features/contexts.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=240,
         gpu=0,
     params:
@@ -251,7 +257,8 @@ rule features_ablation:
         R.benchmark("features/{model}/{id}.ablation.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=240,
         gpu=GPU,
     params:
@@ -289,7 +296,8 @@ rule features_effects:
         R.benchmark("features/{shown}.effects.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=240,
         gpu=GPU,
     params:
@@ -332,7 +340,8 @@ rule features_relations:
         R.benchmark("features/relations.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=240,
         gpu=GPU,
     params:
@@ -373,7 +382,8 @@ rule features_texts:
         R.benchmark("features/texts.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=60,
         gpu=GPU,
     params:

@@ -35,7 +35,8 @@ rule interpretability_units:
         R.benchmark("interpretability/{scored}.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=60,
         gpu=0,
     params:
@@ -80,7 +81,8 @@ rule interpretability_offline:
         R.benchmark("interpretability/{scored}.offline.tsv")
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=60,
         gpu=0,
     params:
@@ -120,7 +122,8 @@ rule interpretability_llm:
     # one job at a time, so that `concurrency` bounds the requests of the whole run
     threads: lambda wildcards: workflow.cores
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=100,
         runtime=1440,
         gpu=0,
     params:

@@ -20,7 +20,8 @@ rule model:
         model="|".join(config_.trained_models()),
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=500,
         runtime=1440,
         gpu=GPU,
     params:
@@ -58,7 +59,8 @@ rule shuffled_model:
         or "none^",
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory(1000),
+        disk_mb=500,
         runtime=10,
         gpu=0,
     params:

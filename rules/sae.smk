@@ -36,7 +36,8 @@ rule sae:
     priority: 1
     threads: THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=memory(2000),
+        disk_mb=3000,
         runtime=600,
         gpu=GPU,
     params:

@@ -18,7 +18,8 @@ rule study:
         study="|".join(STUDIES),
     threads: 1
     resources:
-        mem_mb=1500,
+        mem_mb=memory(1500),
+        disk_mb=100,
         runtime=30,
         gpu=0,
     params:

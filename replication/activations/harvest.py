@@ -21,7 +21,7 @@ def harvest(*, settings: Settings, site: str, model: Path, tokens: Path, out: Pa
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.activations and settings.compute
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     source = recompute(settings, site=site, model_folder=model, tokens=tokens, device=device)
     stored = settings.activations.storage == "stored"
     blocks = out / artifacts.BLOCKS

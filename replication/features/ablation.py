@@ -94,7 +94,7 @@ def measure(*, settings: Settings, dictionary: Path, model: Path, evaluation: Pa
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.studies and settings.compute
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     transformer, sae = load_model(model, device), load_dictionary(dictionary, str(device))
     tokens = read(evaluation)
     artifacts.check(matrix, artifacts.MATRIX)

@@ -52,7 +52,7 @@ def measure(*, settings: Settings, name: str, models: Path, dictionaries: Path, 
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.features and settings.compute
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     model = load_model(models / model_of(name), device)
     artifacts.check(out, artifacts.MATRIX, artifacts.EXAMPLES)
     matrix, tokens = EvaluationMatrix(out / artifacts.MATRIX), read(evaluation).numpy()

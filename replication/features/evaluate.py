@@ -28,7 +28,7 @@ def evaluate(
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.features and settings.compute
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     transformer, sae, tokens = load_model(model, device), load_dictionary(dictionary, str(device)), read(evaluation)
     artifacts.check(dictionary, artifacts.SAE_START)
     artifacts.check(site, artifacts.LOSSES, artifacts.SITE_MEAN)

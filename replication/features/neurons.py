@@ -55,7 +55,7 @@ def measure(
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.features and settings.compute
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     transformer, tokens, vocabulary = load(model, device), read(evaluation), Vocabulary.read(corpus)
     shard_contexts = settings.features.shard_contexts
     files = {role: out / file for role, file in (

@@ -84,7 +84,7 @@ def make(*, settings: Settings, names: Sequence[str], sizes: Sequence[str], dict
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.compute
-    device, parts = str(compute.device(settings.compute)), [_of("", "", "", _rows(NONE, NONE, np.zeros(0)))]
+    device, parts = str(compute.device(settings.compute, progress)), [_of("", "", "", _rows(NONE, NONE, np.zeros(0)))]
     steps = list(pairwise(sizes))
     for done, name in enumerate(names, start=1):
         artifacts.check(out / name, artifacts.FEATURES)

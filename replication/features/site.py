@@ -68,7 +68,7 @@ def measure(*, settings: Settings, site: str, model: Path, evaluation: Path, out
     """Write `<model>/<site>/`: losses, mean vector. Raises ArtifactError when an upstream file is missing or changed."""
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.features and settings.compute
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     transformer, tokens, shard_contexts = load(model, device), read(evaluation), settings.features.shard_contexts
     files = {"losses": out / artifacts.LOSSES, "mean": out / artifacts.SITE_MEAN}
     mean = mean_vector(transformer, tokens, site=site, shard_contexts=shard_contexts, progress=progress)

@@ -105,7 +105,7 @@ def make(*, settings: Settings, names: Sequence[str], texts: Path, models: Path,
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.compute
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     found = read(texts)
     artifacts.check(corpus, artifacts.TOKENIZER, name=artifacts.TOKENIZER_META)
     tokenizer, loaded = load_tokenizer(corpus / artifacts.TOKENIZER), {name: load_model(models / name, device) for name in dict.fromkeys(map(model_of, names))}

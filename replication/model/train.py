@@ -41,7 +41,7 @@ def train(*, settings: Settings, tokens: Path, held_out: Path, unigrams: Path, s
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.model and settings.compute
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     inputs = {"tokens": tokens, "held_out": held_out, "unigrams": unigrams}
     for path in inputs.values():
         artifacts.check(path.parent, path.name, name=artifacts.TOKENS_META)
@@ -85,6 +85,8 @@ class Training:
     def run(self, progress: Progress) -> None:
         """All steps from the current one to the last, which `until` may put before the end of the schedule."""
         parameters = list(self.model.parameters())
+        if self.step:
+            progress.say(f"resumes after step {self.step} of {self.last}")
         while self.step < self.last:
             rate = learning_rate(self.settings, self.step, self.steps)
             loss = self._loss(self._contexts())

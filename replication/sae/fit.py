@@ -44,7 +44,7 @@ def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations
     """
     stopwatch, progress = Stopwatch(), progress or Progress()
     assert settings.sae and settings.activations and settings.compute and settings.model
-    device = compute.device(settings.compute)
+    device = compute.device(settings.compute, progress)
     if bool(settings.sae.warm_start) != bool(warm):
         raise UserError(f"sae.warm_start is {settings.sae.warm_start!r}, but --start is {str(warm or '')!r}; give both or neither")
     inputs = {"statistics": activations / artifacts.STATISTICS, "model": model / artifacts.WEIGHTS, "tokens": tokens}
@@ -107,7 +107,9 @@ class Training:
         """All steps from the current one to the last."""
         resample_after, window = set(resampling_steps(self.sae)), resampling_window(self.sae)
         row_after = resample_after | {step + 1 for step in resample_after} | {self.steps}  # so that the log shows the spike
-        if not self.step:
+        if self.step:
+            progress.say(f"resumes after step {self.step} of {self.steps}")
+        else:
             self._look()
         for x in self._batches(self.step, self.steps):
             l1, self.adam.lr = self.l1_at(self.step), self.lr_at(self.step)

@@ -1,0 +1,44 @@
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from replication.config import resolve
+from replication.jobs import activations_mb, memory, text_mb
+
+PROJECT = Path(__file__).parents[3]
+RULES = {path.stem: path.read_text() for path in sorted(PROJECT.glob("rules/*.smk"))}
+
+
+def smoke(**changes):
+    return resolve(yaml.safe_load((PROJECT / "config" / "smoke.yaml").read_text()) | changes)
+
+
+def test_each_attempt_has_twice_the_memory_of_the_one_before():
+    assert [memory(500)(None, attempt=attempt) for attempt in (1, 2, 3)] == [500, 1000, 2000]
+
+
+def test_disk_is_what_is_written():
+    config = smoke()
+    assert text_mb(config) == 100 + 24  # twice 12 MB
+    written = activations_mb(config)
+    assert written(SimpleNamespace(model="A", site="mlp_act")) == 100 + 393216 * 64 * 2 // 10**6
+    assert written(SimpleNamespace(model="A", site="logit_update")) == 100 + 393216 * 32 * 2 // 10**6
+    assert activations_mb(smoke(activations={"vectors": 393216, "per_context": 32, "storage": "streamed"}))(SimpleNamespace(model="A", site="mlp_act")) == 100
+
+
+@pytest.mark.parametrize("file", RULES)
+def test_every_rule_says_what_it_needs(file):
+    rules = len(re.findall(r"^ *rule\b.*:$", RULES[file], re.MULTILINE))
+    for resource in (r"mem_mb=memory\(\d+\)", "disk_mb=", "runtime=", "gpu="):
+        assert len(re.findall(rf"^ +{resource}", RULES[file], re.MULTILINE)) == rules, resource
+
+
+def test_the_slurm_profile_groups_rules_that_there_are():
+    profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
+    there = set(re.findall(r"^rule (\w+):$", "\n".join(RULES.values()), re.MULTILINE))
+    assert {entry.partition("=")[0] for entry in profile["groups"]} <= there
+    groups = {entry.partition("=")[2] for entry in profile["groups"]} | set(re.findall(r'group:\s+"(\w+)"', "\n".join(RULES.values())))
+    assert {entry.partition("=")[0] for entry in profile["group-components"]} <= groups
