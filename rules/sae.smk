@@ -34,11 +34,16 @@ rule sae:
     wildcard_constraints:
         id="|".join(config_.ids(large=False)),
     priority: 1
-    threads: THREADS
+    threads:
+        lambda wildcards: (
+            THREADS * config_.ranks_of(f"{wildcards.model}/{wildcards.id}")
+        )
     resources:
         mem_mb=2000,
         runtime=600,
-        gpu=GPU,
+        gpu=lambda wildcards: (
+            GPU * config_.ranks_of(f"{wildcards.model}/{wildcards.id}")
+        ),
     params:
         settings=lambda wildcards: config_.settings(
             "compute",
