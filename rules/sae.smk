@@ -34,10 +34,7 @@ rule sae:
     wildcard_constraints:
         id="|".join(config_.ids(large=False)),
     priority: 1
-    threads:
-        lambda wildcards: (
-            THREADS * config_.ranks_of(f"{wildcards.model}/{wildcards.id}")
-        )
+    threads: lambda wildcards: THREADS * config_.ranks_of(f"{wildcards.model}/{wildcards.id}")
     resources:
         mem_mb=2000,
         runtime=600,

@@ -263,10 +263,10 @@ def whole_step(dictionary: Dictionary, sae: Sae, variant: Variant, *, threads: i
                ranks: Ranks = ALONE) -> "tuple[Adam | GpuStep, Callable[[Tensor, float], Step]]":
     """The state of Adam, and one whole step in place: the paper's on a GPU as one, where triton is there; else gradients, then the update."""
     betas = sae.beta1, sae.beta2
-    if ranks.count == 1 and dictionary.W_enc.is_cuda and sae.step != "dense" and variant.papers and sae.projection and importlib.util.find_spec("triton"):
+    if dictionary.W_enc.is_cuda and sae.step != "dense" and variant.papers and sae.projection and importlib.util.find_spec("triton"):
         from replication.sae.gpu import DENSE_FROM, GpuStep
 
-        step = GpuStep(dictionary, lr=sae.lr, betas=betas, batch=sae.batch, dense_from=1.0 if sae.step == "sparse" else DENSE_FROM)
+        step = GpuStep(dictionary, lr=sae.lr, betas=betas, batch=sae.batch, dense_from=1.0 if sae.step == "sparse" else DENSE_FROM, ranks=ranks)
         return step, step
     gradients, adam = Gradients(sae.step, threads=threads, ranks=ranks), Adam(dictionary, lr=sae.lr, betas=betas, projection=sae.projection, threads=threads)
 

@@ -61,8 +61,8 @@ class Ranks:
         """The mean of the values of all ranks."""
         if self.count == 1:
             return values.mean()
-        total, number = self.add(torch.stack([values.sum(), values.new_tensor(len(values))]))
-        return total / number
+        total = self.add(torch.stack([values.sum(), values.new_tensor(len(values))]))
+        return total[0] / total[1]
 
 
 ALONE = Ranks()

@@ -55,7 +55,8 @@ def parts(rows: Float[Tensor, "batch d_in"], d_sae: int) -> Sequence[Float[Tenso
 
     Whichever way a rank takes, it adds up residuals in these parts: so each may choose by itself.
     """
-    return rows.split(max(1, DENSE_ELEMENTS // d_sae))
+    found: Sequence[Tensor] = rows.split(max(1, DENSE_ELEMENTS // d_sae))
+    return found
 
 
 def add_up(found: Step, ranks: Ranks) -> None:

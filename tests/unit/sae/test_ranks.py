@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_a_batch_of_several_parts_is_added_up_part_by_part(in_threads, monkeypat
 
 
 @pytest.mark.parametrize("change_", [
-    {}, {"step": "dense"}, {"resampling": "kaiming"}, {"leave": 0.3}, {"tied": True}, {"pre_bias": False}, {"projection": False}])
+    {}, {"step": "dense", "projection": False}, {"resampling": "kaiming", "leave": 0.3}, {"tied": True}, {"pre_bias": False}])
 def test_four_ranks_equal_one(dying, world, tmp_path, in_threads, change_):
     one = run(change(dying, **change_), world, tmp_path / "one")
     four = run(change(dying, **change_), world, tmp_path / "four", 4, in_threads)
@@ -155,6 +156,7 @@ class KillRank(Progress):
 
 def test_processes_that_are_killed_go_on_bit_for_bit_and_by_any_number(dying, world, tmp_path, in_threads, capfd):
     """Two processes equal two threads, whose sums are made by hand; one is killed after the first resampling, and two go on, or one."""
+    dying = change(dying, watch_vectors=0)  # so that there is a tensor without elements to gather
     whole = run(dying, world, tmp_path / "whole", 2, in_threads)
     with pytest.raises(UserError, match="rank 1 of 2 was ended by SIGKILL, and no other can go on without its features; .* the same command goes on from the last checkpoint"):
         run(dying, world, tmp_path / "killed", 2, progress=KillRank(1, 12))
@@ -204,19 +206,20 @@ def test_ranks_end_together(monkeypatch, ends, error, match):
 def test_ranks_end_with_the_process_that_started_them(monkeypatch, tmp_path):
     context = multiprocessing.context.ForkContext()
     monkeypatch.setattr(multiprocessing, "get_context", lambda _: context)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # which a killed process leaves
 
     def work(rank, count, meeting, progress):
-        (tmp_path / str(os.getpid())).touch()
+        (tmp_path / f"{os.getpid()}.pid").touch()
         time.sleep(60)
 
     parent = context.Process(target=launch.together, args=(work, 2, Progress()))
     parent.start()
     until = time.monotonic() + 30
-    while len(children := list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+    while len(children := list(tmp_path.glob("*.pid"))) < 2 and time.monotonic() < until:
         time.sleep(0.05)
     parent.kill()
     parent.join()
-    alive = lambda child: Path("/proc", child.name).exists() and " Z " not in Path("/proc", child.name, "stat").read_text()
+    alive = lambda child: Path("/proc", child.stem).exists() and " Z " not in Path("/proc", child.stem, "stat").read_text()
     while any(map(alive, children)) and time.monotonic() < until:
         time.sleep(0.05)
     assert len(children) == 2 and not any(map(alive, children))
