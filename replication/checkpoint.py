@@ -6,7 +6,7 @@ step. An `identity` (of settings and inputs) says whose state it is.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,8 @@ def save(folder: Path, identity: str, *, step: int, tensors: Mapping[str, "torch
     write_tensors(folder / CHECKPOINT, tensors, {"identity": identity, "step": str(step), "rows": json.dumps(rows)})
 
 
-def load(folder: Path, identity: str, device: str = "cpu") -> Checkpoint | None:
-    """The checkpoint of `folder`, or None where there is none.
+def load(folder: Path, identity: str, device: str = "cpu", part: "Callable[[str, torch.Tensor], torch.Tensor]" = lambda _, tensor: tensor) -> Checkpoint | None:
+    """The checkpoint of `folder`, or None where there is none. `part(name, tensor)` is what is wanted of each tensor; no more of the file is read.
 
     Raises ArtifactError when it belongs to other settings or other inputs, or is truncated.
     """
@@ -50,7 +50,7 @@ def load(folder: Path, identity: str, device: str = "cpu") -> Checkpoint | None:
         raise ArtifactError(
             f"{path} was written with other settings or from other inputs; delete {folder} to train from the start, or restore the settings to resume")
     # copies, because tensors read from a file lie at any address, and the order of sums in a product depends on alignment
-    tensors = {name: tensor.clone() for name, tensor in read_tensors(path, device).items()}
+    tensors = {name: part(name, tensor).to(device, copy=True) for name, tensor in read_tensors(path).items()}
     return Checkpoint(step=int(found["step"]), tensors=tensors, rows=json.loads(found["rows"]))
 
 

@@ -26,8 +26,8 @@ def wants_gpu(compute: Compute) -> bool:
     return compute.device == "cuda" or (compute.device == "auto" and shutil.which("nvidia-smi") is not None)
 
 
-def device(compute: Compute, progress: Progress | None = None) -> "torch.device":
-    """The torch device that a config asks for; a GPU is this process's own (see `gpus`), and `progress` says that it is waited for.
+def device(compute: Compute, progress: Progress | None = None, count: int = 1) -> "torch.device":
+    """The torch device that a config asks for; `count` GPUs are this process's own (see `gpus`), and `progress` says that they are waited for.
 
     Raises ConfigError when a GPU is asked for and there is none.
     """
@@ -35,7 +35,7 @@ def device(compute: Compute, progress: Progress | None = None) -> "torch.device"
 
     torch.set_num_threads(compute.threads)
     if compute.device != "cpu" and torch.backends.cuda.is_built():
-        gpus.claim(1, progress)
+        gpus.claim(count, progress)
     if compute.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("compute.device is 'cuda', but torch sees no GPU here; use 'auto' or 'cpu', or install a CUDA build of torch (see README)")
     return torch.device("cuda" if compute.device != "cpu" and torch.cuda.is_available() else "cpu")

@@ -123,6 +123,7 @@ class Sae:
     resample_inputs: int = setting("Random inputs whose loss decides what dead features become.", default=819_200, within=(1, None))
     warm_start: str = setting("Dictionary, on a model with the same widths, whose features this one starts from; empty for a start of its own (ours).", default="")
     median_vectors: int = setting("Vectors whose geometric median starts b_dec (ours).", default=65_536, within=(1, None))
+    ranks: int = setting("Processes that hold a slice of the features each, on one machine, each with a GPU of its own where there are GPUs; the result is the same up to rounding.", default=1, within=(1, 64), where=True)
     step: Literal["auto", "dense", "sparse"] = setting("How gradients are computed; the result is the same to rounding, `auto` goes by the share of fired pairs.", default="auto")
     log_every: int = setting("Steps between rows of the training log.", default=50, within=(1, None))
     watch_vectors: int = setting("Last vectors of the activations, which training must not see, on which every feature's firing is counted through training; 0 counts none (ours).", default=0, within=ZERO_OR_MORE)
@@ -197,7 +198,7 @@ class Config:
 
     def hash(self) -> str:
         """Twelve hex digits that change when any setting other than where it runs and what its browser shows changes."""
-        content = {name: value for name, value in to_dict(self).items() if name not in ("compute", "browser")}
+        content = {name: value for name, value in to_dict(self, where=False).items() if name not in ("compute", "browser")}
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
 
     def trained_models(self) -> list[str]:
@@ -213,6 +214,10 @@ class Config:
         readers = sum(self.site_of(name) == site for name in self.dictionaries)
         decided: Literal["stored", "streamed"] = "stored" if readers > 1 else "streamed"
         return dataclasses.replace(self.activations, storage=decided) if self.activations.storage == "shared" else self.activations
+
+    def ranks_of(self, name: str) -> int:
+        """The processes that fit a dictionary: 1 but for those whose features are dealt to several."""
+        return self.dictionaries[name].ranks
 
     def ids(self, *, large: bool) -> list[str]:
         """Ids of dictionaries: those that have more features than the main one somewhere, and so take longest; or the others."""
@@ -291,17 +296,18 @@ class Settings:
 
     def hash(self) -> str:
         """Twelve hex digits of what was asked for, without where it runs."""
-        return hashlib.sha256(dataclasses.replace(self, compute=None).json().encode()).hexdigest()[:12]
+        content = {name: value for name, value in to_dict(self, where=False).items() if value is not None and name != "compute"}
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
 
 
-def to_dict(value: Any) -> Any:
-    """Dataclasses, mappings and tuples as plain JSON values."""
+def to_dict(value: Any, *, where: bool = True) -> Any:
+    """Dataclasses, mappings and tuples as plain JSON values; with or without settings that only say where a result is computed."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_dict(getattr(value, f.name)) for f in fields(value)}
+        return {f.name: to_dict(getattr(value, f.name), where=where) for f in fields(value) if where or not f.metadata.get("where")}
     if isinstance(value, Mapping):
-        return {str(key): to_dict(item) for key, item in value.items()}
+        return {str(key): to_dict(item, where=where) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_dict(item) for item in value]
+        return [to_dict(item, where=where) for item in value]
     return value
 
 
@@ -445,6 +451,8 @@ def _check_dictionaries(config: Config) -> None:
         if sae.watch_vectors and sae.vectors // sae.repeats > vectors - sae.watch_vectors:
             raise ConfigError(f"dictionaries.{name}.watch_vectors asks for the last {sae.watch_vectors} of {vectors} vectors{thinned}, but training sees {sae.vectors // sae.repeats}; "
                               "lower one of them, or raise activations.vectors")
+        if sae.d_sae % sae.ranks:
+            raise ConfigError(f"dictionaries.{name}.ranks is {sae.ranks}, but must divide d_sae, {sae.d_sae}, so that each holds as many features")
         if sae.warm_start:
             _check_warm_start(config, name)
         if sae.vectors > vectors * sae.repeats:

@@ -18,9 +18,9 @@ class ConfigError(UserError):
     """A config that cannot be run."""
 
 
-def setting(doc: str, *, default: Any = dataclasses.MISSING, within: tuple[float | None, float | None] | None = None) -> Any:
-    """A config field with its sentence and, for numbers, the closed interval of allowed values."""
-    return field(default=default, metadata={"doc": doc, "within": within})
+def setting(doc: str, *, default: Any = dataclasses.MISSING, within: tuple[float | None, float | None] | None = None, where: bool = False) -> Any:
+    """A config field with its sentence and, for numbers, the closed interval of allowed values; `where`: it says where a result is computed, not which."""
+    return field(default=default, metadata={"doc": doc, "within": within, "where": where})
 
 
 def nearest(word: str, allowed: typing.Iterable[str]) -> str:

@@ -34,12 +34,14 @@ rule sae:
     wildcard_constraints:
         id="|".join(config_.ids(large=False)),
     priority: 1
-    threads: THREADS
+    threads: lambda wildcards: THREADS * config_.ranks_of(f"{wildcards.model}/{wildcards.id}")
     resources:
         mem_mb=memory(2000),
         disk_mb=3000,
         runtime=600,
-        gpu=GPU,
+        gpu=lambda wildcards: (
+            GPU * config_.ranks_of(f"{wildcards.model}/{wildcards.id}")
+        ),
     params:
         settings=lambda wildcards: config_.settings(
             "compute",

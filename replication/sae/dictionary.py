@@ -53,6 +53,11 @@ class Dictionary:
             raise ValueError("W_enc is not the transpose of a contiguous [d_sae, d_in] tensor, which training needs; give W_enc.T.contiguous().T")
         return rows
 
+    def part(self, features: slice, device: torch.device) -> "Dictionary":
+        """The dictionary of some of the features, copied to a device and laid out as training needs it."""
+        W_enc, b_enc, W_dec = (rows[features].to(device, copy=True) for rows in (self.encoder_rows(), self.b_enc, self.W_dec))
+        return Dictionary(W_enc=W_enc.T, b_enc=b_enc, W_dec=W_dec, b_dec=self.b_dec.to(device, copy=True))
+
     def tensors(self) -> dict[str, Tensor]:
         """The four tensors by name."""
         return {"W_enc": self.W_enc, "b_enc": self.b_enc, "W_dec": self.W_dec, "b_dec": self.b_dec}

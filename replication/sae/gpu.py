@@ -9,7 +9,8 @@
 
 The screen only saves work: which pairs fire, and their values, is what a float32 dot product says, and the order of every sum
 is fixed. float16 with a power of two taken out of each row has the digits of TF32 at twice its speed. Where more candidates are
-found than there is room for, or than dense products cost, the batch is done by `step.dense`.
+found than there is room for, or than dense products cost, the batch is done by `step.dense`. Where ranks hold a slice of the
+features each, d_xhat is summed over them after 3, and the gradient of b_dec after 4.
 On CPU tensors the same code runs in triton's interpreter (TRITON_INTERPRET=1), which is how it is tested without a GPU.
 """
 
@@ -25,7 +26,8 @@ from torch import Tensor
 from replication.sae import triton_kernels as kernels
 from replication.sae.adam import EPS, rates
 from replication.sae.dictionary import Dictionary
-from replication.sae.step import Step, dense
+from replication.sae.ranks import ALONE, Ranks
+from replication.sae.step import Step, add_up, dense, parts
 
 DENSE_FROM = 1 / 16  # share of pairs from which dense products are cheaper (estimated from bandwidths of an H100, not yet measured)
 WARPS_OF_SCREEN, STAGES_OF_SCREEN = 8, 3
@@ -54,7 +56,7 @@ class GpuStep:
 
     def __init__(
         self, dictionary: Dictionary, *, lr: float, betas: tuple[float, float], batch: int, screen: Literal["fp16", "ieee"] = "fp16",
-        dense_from: float = DENSE_FROM, graphs: bool = True, tiles: Tiles | None = None,
+        dense_from: float = DENSE_FROM, graphs: bool = True, tiles: Tiles | None = None, ranks: Ranks = ALONE,
     ) -> None:  # fmt: skip
         """Starts with moments of zero after step 0; to resume, set `step` and `moments`.
 
@@ -67,7 +69,7 @@ class GpuStep:
         if not all(tensor.dtype == torch.float32 and tensor.is_contiguous() for tensor in self.parameters.values()):
             raise ValueError("the GPU step needs float32 tensors, contiguous, W_enc as the transpose of a contiguous [d_sae, d_in]")
         tiles = tiles or (Tiles() if screen == "fp16" else Tiles(rows=64, columns=64, inner=32))  # float32 tiles need room
-        self.dictionary, self.lr, self.betas, self.batch, self.step, self.tiles = dictionary, lr, betas, batch, 0, tiles
+        self.dictionary, self.lr, self.betas, self.batch, self.step, self.tiles, self.ranks = dictionary, lr, betas, batch, 0, tiles, ranks
         W_enc = self.parameters["W_enc"]
         self._moments = {name: (torch.zeros_like(tensor), torch.zeros_like(tensor)) for name, tensor in self.parameters.items()}
         self._graphs = _Graphs() if graphs and W_enc.is_cuda else None
@@ -122,19 +124,26 @@ class GpuStep:
     def __call__(self, x: Float[Tensor, "batch d_in"], l1: float) -> Step:
         """Loss parts and gradients of `x`, and the update by them."""
         if not self._screened(x, l1):
-            found = dense(self.dictionary, x, l1)
+            found = self._dense(x, l1)
             self.update(found)
             return found
         self.step += 1
-        self._play("step", self._backward, self._update)
+        if self.ranks.count == 1:
+            self._play("step", self._backward, self._update)
+        else:
+            self._backward_together()
+            self._play("update", self._update)
         return self.found
 
     @torch.no_grad()
     def gradients(self, x: Float[Tensor, "batch d_in"], l1: float) -> Step:
         """Loss parts and gradients of `x`; weights stay."""
         if not self._screened(x, l1):
-            return dense(self.dictionary, x, l1)
-        self._play("gradients", self._backward)
+            return self._dense(x, l1)
+        if self.ranks.count == 1:
+            self._play("gradients", self._backward)
+        else:
+            self._backward_together()
         return self.found
 
     @torch.no_grad()
@@ -143,6 +152,11 @@ class GpuStep:
         self._tell(0.0)
         self.step += 1
         self._update(found)
+
+    def _dense(self, x: Tensor, l1: float) -> Step:
+        found = dense(self.dictionary, x, l1, self.ranks)
+        add_up(found, self.ranks)
+        return found
 
     def _screened(self, x: Tensor, l1: float) -> bool:
         """Candidates of `x`; whether they fit. Waits for the GPU to count them."""
@@ -175,11 +189,25 @@ class GpuStep:
         self._order()
         self._sum()
 
+    def _backward_together(self) -> None:
+        """`_backward` with its two sums over ranks, which no graph holds."""
+        self._play("decode", self._decode, self._order)
+        for part in parts(self.d_xhat, len(self.dictionary.b_enc)):
+            self.ranks.add(part)
+        self._play("sum", self._weigh_errors, self._sum)
+        add_up(self.found, self.ranks)
+
+    def _weigh_errors(self) -> None:
+        """Where `_decode` knew only one rank's features: the squared error, and the gradient of xhat from xhat - x."""
+        torch.div(self.d_xhat.square().sum(), self.d_xhat.numel(), out=self.sums[0])
+        self.d_xhat.mul_(2 / self.d_xhat.numel())
+
     def _decode(self) -> None:
+        """Residuals, and by one rank alone all that follows from them; of several, this one's share of xhat - x."""
         self.group_counts.zero_()
         kernels.decode[self.batch,](
             self.xbar, *self._rows(), self.slots, self.counts, self.d_xhat, self.parts, self.arrived, self.group_counts, self.batch, self.groups,
-            1 / self.xbar.numel(), 1 / self.batch, **self.sizes, **self.lists, **self.pairs)
+            1 / self.xbar.numel() if self.ranks.count == 1 else 1 / 2, 1 / self.batch, self.ranks.first, **self.sizes, **self.lists, **self.pairs)
         torch.sum(self.parts, 1, out=self.sums)
 
     def _order(self) -> None:
@@ -198,7 +226,7 @@ class GpuStep:
         kernels.feature_gradients[d_sae,](
             self.vectors, self.ends, self.group_counts, *vectors, *self._rows(), self.numbers, *self.block_sums,
             found.W_enc.T, found.b_enc, found.W_dec, found.fired, self.groups, **sizes)
-        torch.addmv(self.d_xhat.sum(0), self.dictionary.W_enc, found.b_enc, alpha=-1, out=found.b_dec)
+        torch.addmv(self.d_xhat.sum(0), self.dictionary.W_enc, found.b_enc, beta=int(self.ranks.first), alpha=-1, out=found.b_dec)
 
     def _update(self, found: Step | None = None) -> None:
         found = found or self.found

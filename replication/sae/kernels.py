@@ -134,37 +134,69 @@ def fire(product, rounding, slack, norms, bias, x, W_enc, candidates, products, 
 
 
 @kernel
+def _decode(row, W_dec, feature, f):
+    """``row += f W_dec`` of one vector's pairs."""
+    p, end = 0, feature.shape[0]
+    while p + 4 <= end:  # four rows at a time keep four reads of memory under way
+        a, b, c, d = W_dec[feature[p]], W_dec[feature[p + 1]], W_dec[feature[p + 2]], W_dec[feature[p + 3]]
+        fa, fb, fc, fd = f[p], f[p + 1], f[p + 2], f[p + 3]
+        for i in range(row.shape[0]):
+            row[i] += (fa * a[i] + fb * b[i]) + (fc * c[i] + fd * d[i])
+        p += 4
+    while p < end:
+        a, fa = W_dec[feature[p]], f[p]
+        for i in range(row.shape[0]):
+            row[i] += fa * a[i]
+        p += 1
+
+
+@kernel
+def _weigh_error(row, W_dec, feature, scale, l1, d_f):
+    """Squared norm of one vector's residual, which is scaled in place, and the gradient of f of its pairs."""
+    total = ZERO
+    for i in range(row.shape[0]):
+        total += row[i] * row[i]
+        row[i] *= scale
+    _dots(row, W_dec, feature, d_f)
+    for p in range(d_f.shape[0]):
+        d_f[p] += l1
+    return total
+
+
+@kernel
 def reconstruct(xbar, W_dec, feature, f, counts, scale, l1, residual, d_f, squares):
     """Residual, squared error and gradient of f of a block of vectors, from its pairs.
 
     ``residual = scale * (f W_dec - xbar)`` is the gradient of xhat, `squares` the unscaled squared norm of each row, and
-    ``d_f = residual . W_dec[feature] + l1``.
+    ``d_f = residual . W_dec[feature] + l1``. One pass, so that rows of `W_dec` are still in the cache for `d_f`.
     """
     at = 0
     for r in range(xbar.shape[0]):
         row, end = residual[r], at + counts[r]
         for i in range(row.shape[0]):
             row[i] = -xbar[r, i]
-        p = at
-        while p + 4 <= end:  # four rows at a time keep four reads of memory under way
-            a, b, c, d = W_dec[feature[p]], W_dec[feature[p + 1]], W_dec[feature[p + 2]], W_dec[feature[p + 3]]
-            fa, fb, fc, fd = f[p], f[p + 1], f[p + 2], f[p + 3]
-            for i in range(row.shape[0]):
-                row[i] += (fa * a[i] + fb * b[i]) + (fc * c[i] + fd * d[i])
-            p += 4
-        while p < end:
-            a, fa = W_dec[feature[p]], f[p]
-            for i in range(row.shape[0]):
-                row[i] += fa * a[i]
-            p += 1
-        total = ZERO
-        for i in range(row.shape[0]):
-            total += row[i] * row[i]
-            row[i] *= scale
-        squares[r] = total
-        _dots(row, W_dec, feature[at:end], d_f[at:end])
-        for p in range(at, end):
-            d_f[p] += l1
+        _decode(row, W_dec, feature[at:end], f[at:end])
+        squares[r] = _weigh_error(row, W_dec, feature[at:end], scale, l1, d_f[at:end])
+        at = end
+
+
+@kernel
+def decode(W_dec, feature, f, counts, residual):
+    """The first half of `reconstruct`, where others hold features too: ``residual += f W_dec``."""
+    at = 0
+    for r in range(counts.shape[0]):
+        end = at + counts[r]
+        _decode(residual[r], W_dec, feature[at:end], f[at:end])
+        at = end
+
+
+@kernel
+def weigh_errors(W_dec, feature, counts, scale, l1, residual, d_f, squares):
+    """The second half of `reconstruct`, from residuals that hold all features."""
+    at = 0
+    for r in range(counts.shape[0]):
+        end = at + counts[r]
+        squares[r] = _weigh_error(residual[r], W_dec, feature[at:end], scale, l1, d_f[at:end])
         at = end
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from replication.sae.dictionary import Dictionary, unit
+from replication.sae.ranks import ALONE, Ranks
 
 ENCODER_SCALE = 0.2  # of the mean norm of live encoder rows
 
@@ -29,17 +30,19 @@ def draw_inputs(losses: Float[Tensor, "input"], count: int, chance: np.random.Ge
     return torch.from_numpy(chance.choice(len(weight), size=count, replace=not enough, p=weight / weight.sum())).to(losses.device)
 
 
-def reset(dictionary: Dictionary, which: Bool[Tensor, " d_sae"], inputs: Float[Tensor, "dead d_in"], *, left: Bool[Tensor, " d_sae"] | None = None) -> None:
+def reset(dictionary: Dictionary, which: Bool[Tensor, " d_sae"], inputs: Float[Tensor, "dead d_in"], *, left: Bool[Tensor, " d_sae"] | None = None,
+          ranks: Ranks = ALONE) -> None:
     """Give each dead feature one input's direction, in place.
 
     The decoder row becomes the input (the raw one, not the input minus `b_dec`) at unit norm; the encoder row the same
     direction at 0.2 of the mean norm of the live encoder rows; the encoder bias 0. Where no feature is live, the mean
-    is over all of them (ours). `left`: dead features that are not touched, which are not live either.
+    is over all of them (ours). `left`: dead features that are not touched, which are not live either. `ranks`: those that
+    hold the other features, each of which calls this at the same time.
     """
     direction = unit(inputs)
     live = ~which if left is None else ~(which | left)
-    live = live if bool(live.any()) else torch.ones_like(which)
-    scale = ENCODER_SCALE * dictionary.W_enc[:, live].norm(dim=0).mean()
+    live = live if any(ranks.counts(int(live.any()))) else torch.ones_like(which)
+    scale = ENCODER_SCALE * ranks.mean(dictionary.W_enc[:, live].norm(dim=0))
     dictionary.W_dec[which] = direction
     dictionary.W_enc[:, which] = scale * direction.T
     dictionary.b_enc[which] = 0

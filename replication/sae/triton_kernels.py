@@ -141,7 +141,7 @@ def _place(k, held, ROOM: tl.constexpr):
 @triton.jit
 def decode(
     xbar, W_enc, b_enc, W_dec, slots, counts, d_xhat, parts, arrived, group_counts, batch, groups, per_element, per_vector,
-    D: tl.constexpr, BLOCK_D: tl.constexpr, RANGES: tl.constexpr, ROOM: tl.constexpr, GROUP: tl.constexpr, PAIRS: tl.constexpr,
+    FIRST: tl.constexpr, D: tl.constexpr, BLOCK_D: tl.constexpr, RANGES: tl.constexpr, ROOM: tl.constexpr, GROUP: tl.constexpr, PAIRS: tl.constexpr,
 ):  # fmt: skip
     """Activations in float32, reconstruction, its gradient and the loss of one vector per program.
 
@@ -150,7 +150,7 @@ def decode(
     Only candidates are looked at, and here it is decided, by a dot product in float32, which of them fired.
     xbar, d_xhat: [batch, D]; W_enc, W_dec: [d_sae, D]; parts: [3, batch], this vector's share of mse, l1 and l0.
     arrived: int32 as slots: how many pairs of the group came before this one did, in the order of chance; -1 where nothing fired.
-    group_counts: int32 [d_sae, groups], 0 before.
+    group_counts: int32 [d_sae, groups], 0 before. FIRST: whether xbar is taken off, which one rank does where several hold features.
     """
     row = tl.program_id(0).to(tl.int64)
     d = tl.arange(0, BLOCK_D)
@@ -158,7 +158,7 @@ def decode(
     x = tl.load(xbar + row * D + d, mask=inside, other=0.0)
     held = tl.load(counts + row * RANGES + tl.arange(0, RANGES))
     total = tl.sum(held, 0)
-    residual = -x
+    residual = -x if FIRST else tl.zeros([BLOCK_D], tl.float32)
     norm = tl.zeros([PAIRS], tl.float32)
     number = tl.zeros([PAIRS], tl.float32)
     for start in range(0, total, PAIRS):

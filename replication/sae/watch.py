@@ -12,6 +12,7 @@ from torch import Tensor
 
 from replication.config import Sae, resampling_steps
 from replication.sae.dictionary import Dictionary
+from replication.sae.ranks import Ranks
 
 ELEMENTS = {"cpu": 2**21, "cuda": 2**27}  # pre-activations that exist at one time: 8 MB stay near a CPU's cache
 COUNTED = ("fired", "resampled")  # whole numbers; the other parts are float32
@@ -41,10 +42,13 @@ class Watch:
     (b_enc - W_enc' b_dec), `encoder_norm`, and `cosine` of the decoder row with where it started or was put last.
     """
 
-    def __init__(self, sae: Sae, vectors: Float[Tensor, "vector d_in"] | None, kept: Mapping[str, Tensor] | None = None) -> None:
-        """`kept`: the points of a training that is resumed. Without `vectors` no step is watched and every part stays empty."""
+    def __init__(self, sae: Sae, d_sae: int, vectors: Float[Tensor, "vector d_in"] | None, kept: Mapping[str, Tensor] | None = None) -> None:
+        """`d_sae`: features that are watched, a slice of `sae.d_sae` or all; `kept`: the points of a training that is resumed.
+
+        Without `vectors` no step is watched and every part stays empty.
+        """
         self.steps, self.vectors = (frozenset() if vectors is None else steps(sae)), vectors
-        empty = {part: torch.empty(0, sae.d_sae, dtype=torch.int32 if part in COUNTED else torch.float32) for part in PARTS}
+        empty = {part: torch.empty(0, d_sae, dtype=torch.int32 if part in COUNTED else torch.float32) for part in PARTS}
         self.kept = {"step": torch.empty(0, dtype=torch.int32), **empty}
         self.kept |= {part: tensor.cpu() for part, tensor in (kept or {}).items()}
 
@@ -57,6 +61,15 @@ class Watch:
             "step": torch.tensor(step), "fired": fired(dictionary, self.vectors), "resampled": resampled, "b_enc": dictionary.b_enc,
             "folded_bias": dictionary.folded_bias(), "encoder_norm": dictionary.W_enc.norm(dim=0), "cosine": (dictionary.W_dec * start).sum(1)}
         self.kept = {part: torch.cat([tensor, seen[part].to("cpu", tensor.dtype)[None]]) for part, tensor in self.kept.items()}
+
+    def whole(self, ranks: Ranks) -> dict[str, Tensor]:
+        """`kept` of the features of all ranks, with the first one."""
+        return {part: tensor if part == "step" else ranks.gather(tensor.T).T for part, tensor in self.kept.items()}
+
+    @staticmethod
+    def part(name: str, tensor: Tensor, features: slice) -> Tensor:
+        """The other way: of one part of `kept`, what concerns some features."""
+        return tensor if name == "step" else tensor[:, features]
 
 
 def fired(dictionary: Dictionary, vectors: Float[Tensor, "vector d_in"]) -> Int[Tensor, " d_sae"]:

@@ -97,6 +97,29 @@ def test_gradients_equal_float64_from_no_feature_to_all(gpu, small, batch, d_in,
     assert_same(found, expected)
 
 
+@pytest.mark.parametrize("dense_from", [(1.0, 1.0), (1.0, 0.0)])  # also where one rank takes the dense way
+def test_ranks_that_hold_a_slice_each_take_the_steps_of_one(gpu, small, in_threads, dense_from):
+    dictionary, normal = random_dictionary(6, 20, -1.0)
+    batches, whole = [normal(9, 6), normal(9, 6)], twin(dictionary)
+    expected, axis = in_float64(dictionary, batches[0], 0.3), {"W_enc": 1, "b_enc": 0, "W_dec": 0, "fired": 0}
+
+    def some(ranks):
+        own = dictionary.part(ranks.features(20), torch.device(DEVICE))
+        step = gpu.GpuStep(own, **RATES, batch=9, dense_from=dense_from[ranks.rank], tiles=small, ranks=ranks)
+        found = {name: tensor.clone() for name, tensor in vars(step(batches[0], 0.3)).items()}
+        step(batches[1], 0.3)
+        return found, own.tensors()
+
+    one = gpu.GpuStep(whole, **RATES, batch=9, dense_from=1.0, tiles=small)
+    for x in batches:
+        one(x, 0.3)
+    (found, left), (other, right) = in_threads(2, some)
+    assert torch.equal(found["b_dec"], other["b_dec"]) and torch.equal(left["b_dec"], right["b_dec"])
+    assert_same(reference.Step(**found | {name: torch.cat([found[name], other[name]], axis[name]) for name in axis}), expected)
+    for name, tensor in whole.tensors().items():
+        torch.testing.assert_close(torch.cat([left[name], right[name]], axis[name]) if name in axis else left[name], tensor, rtol=1e-4, atol=1e-5)
+
+
 def test_a_feature_that_falls_silent_has_no_gradient_left(gpu, small):
     dictionary, normal = random_dictionary(6, 20, -1.0)
     step = gpu.GpuStep(dictionary, **RATES, batch=12, dense_from=1.0, tiles=small)
