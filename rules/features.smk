@@ -115,7 +115,11 @@ rule features_dictionary:
         code=code("replication.features.evaluate"),
         tokens=R.evaluation() / "tokens.safetensors",
         dictionary=R.sae("{model}/{id}") / "sae_weights.safetensors",
-        start=R.sae("{model}/{id}") / "start.safetensors",
+        start=lambda wildcards: [
+            R.sae(name) / "start.safetensors"
+            for name in [f"{wildcards.model}/{wildcards.id}"]
+            if not config_.dictionaries[name].load
+        ],
         weights=R.model("{model}") / "weights.safetensors",
         architecture=R.model("{model}") / "architecture.json",
         losses=lambda wildcards: R.features(

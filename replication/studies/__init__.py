@@ -55,8 +55,8 @@ def every(config: Config) -> list[str]:
 
 
 def of_the_main_model(config: Config) -> list[str]:
-    """Of these, the dictionaries of the main one's model."""
-    return [name for name in every(config) if model_of(name) == model_of(config.studies.main)]
+    """Of these, the dictionaries of the main one's model that were trained here."""
+    return [name for name in every(config) if model_of(name) == model_of(config.studies.main) and not config.dictionaries[name].load]
 
 
 def sizes_and_l1(config: Config) -> list[str]:
@@ -354,7 +354,7 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("autointerp_appendix", "replication.studies.appendices.autointerp_appendix", scored_dictionaries, (),
           also=((scored, ("units", "windows", "scores")), (scored_by_llm, ("llm_scores",))), explained=True),
     Study("neuron_basis", "replication.studies.appendices.neuron_basis", main, ("features", "weights")),
-    Study("training_curves", "replication.studies.appendices.training_curves", of_the_main_model, ("log",)),
+    Study("training_curves", "replication.studies.appendices.training_curves", of_the_main_model, ("log",), beside=main_alone),
     Study("recipe_ablations", "replication.studies.appendices.recipe_ablations", recipe, ("features", "losses"), shared=("contexts",),
           also=((repeated_data, ("matrix",)), (resampled_often, ("log",))), contexts=True),
     Study("sites", "replication.studies.questions.sites", at_several_sites, ("losses", "features", "matrix"),
