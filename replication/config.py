@@ -149,6 +149,7 @@ class Features:
 class Studies:
     """What the studies compare."""
 
+    published: str = setting("Folder with files in the format of the paper's feature viewer, whose features are drawn beside the run's where a table of features is enough; empty for none.", default="")
     bootstrap: int = setting("Resamples behind a 95 % interval.", default=1000, within=(10, None))
     main: str = setting("The dictionary that stands for the paper's A/1.", default="A/1")
     twin: str = setting("The same dictionary on the other seed's model.", default="B/1")
@@ -423,6 +424,8 @@ def _check_models(config: Config) -> None:
             raise ConfigError(f"models.{name}: an id begins with a letter and holds letters, digits, _ and - only")
         if name in TAKEN:
             raise ConfigError(f"models.{name}: the feature browser needs this name for itself; take another")
+        if config.studies.published and name == "published":
+            raise ConfigError("models.published: studies.published needs this name for its features; take another")
         if model.d_model % model.n_heads:
             raise ConfigError(f"models.{name}.n_heads is {model.n_heads}, but must divide d_model, {model.d_model}")
         if model.shuffle_of and model.shuffle_of not in sources:

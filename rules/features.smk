@@ -3,6 +3,7 @@ import re
 
 from replication.config import model_of
 from replication.features import (
+    PUBLISHED,
     every,
     on_texts,
     pairs,
@@ -11,6 +12,7 @@ from replication.features import (
     tables,
     without_dictionaries,
 )
+from replication.foreign import local_files
 
 
 wildcard_constraints:
@@ -393,3 +395,29 @@ rule features_texts:
     shell:
         "python -m replication features texts --settings {params.settings:q} --log {log} --names {params.names} --texts {params.texts}"
         " --models {params.models} --dictionaries {params.dictionaries} --corpus {params.corpus} --out {params.out}"
+
+
+rule features_published:
+    input:
+        code=code("replication.features.published"),
+        source=local_files(config_.studies.published),
+    output:
+        features=R.features(PUBLISHED) / "features.parquet",
+        meta=R.features(PUBLISHED) / "meta.json",
+    log:
+        R.log("features/published.log"),
+    benchmark:
+        R.benchmark("features/published.tsv")
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+        gpu=0,
+    params:
+        settings=config_.settings().json(),
+        folder=config_.studies.published,
+        out=R.features(PUBLISHED),
+    message:
+        "features: read the published viewer's files"
+    shell:
+        "python -m replication features published --settings {params.settings:q} --log {log} --folder {params.folder:q} --out {params.out}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from replication import artifacts
 from replication.artifacts import Layout
 from replication.config import Config, Settings, model_of
-from replication.features import NEURONS, papers, without_dictionaries
+from replication.features import NEURONS, PUBLISHED, papers, without_dictionaries
 from replication.interpretability import LLM, OFFLINE, scored
 from replication.provenance import written
 from replication.studies.checkpoints import by_layer, chain, fresh
@@ -239,6 +239,11 @@ def main_by_llm(config: Config) -> list[str]:
     return [config.studies.main] if config.interpretability.llm else []
 
 
+def published(config: Config) -> list[str]:
+    """The table of features that came as files of the published viewer, where the run has some."""
+    return [PUBLISHED] if config.studies.published else []
+
+
 def none(config: Config) -> list[str]:
     """No dictionary."""
     return []
@@ -285,7 +290,7 @@ class Study:
     def settings(self, config: Config) -> Settings:
         """The slice of the config that its numbers depend on; its hash is printed on the exhibit."""
         names = list(dict.fromkeys([*self.dictionaries(config), *self.beside(config)]))
-        models = sorted({model_of(name) for name in [*names, *(name for select, _ in self.also for name in select(config))]})
+        models = sorted({model_of(name) for name in [*names, *(name for select, _ in self.also for name in select(config))]} & set(config.models))
         sections = [name for name, wanted in (("contexts", self.contexts), ("interpretability", self.explained)) if wanted]
         return config.settings("corpus", "activations", "features", "studies", *sections, models=models, dictionaries=names)
 
@@ -347,7 +352,7 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
           shared=("tokens", "vocabulary")),
     Study("automata", "replication.studies.phenomenology.automata", ladder_of_sizes, ("features", "matrix", "weights", "model"),
           shared=("tokens", "vocabulary")),
-    Study("density_histograms", "replication.studies.appendices.density_histograms", every, ("features", "evaluation")),
+    Study("density_histograms", "replication.studies.appendices.density_histograms", every, ("features", "evaluation"), also=((published, ("features",)),)),
     Study("ultralow_cluster", "replication.studies.appendices.ultralow_cluster", main_and_paper_start,
           ("features", "evaluation", "matrix", "weights")),
     Study("tradeoff", "replication.studies.appendices.tradeoff", sizes_and_l1, ("losses",)),
