@@ -152,7 +152,7 @@ class Studies:
     published: str = setting("Folder with files in the format of the paper's feature viewer, whose features are drawn beside the run's where a table of features is enough; empty for none.", default="")
     bootstrap: int = setting("Resamples behind a 95 % interval.", default=1000, within=(10, None))
     main: str = setting("The dictionary that stands for the paper's A/1.", default="A/1")
-    twin: str = setting("The same dictionary on the other seed's model.", default="B/1")
+    twin: str = setting("The same dictionary on the other seed's model; the main one itself where the run has no second model.", default="B/1")
     contexts: tuple[str, ...] = setting("Contexts whose features are examined one by one: built-in ones, or of the section `contexts`.", default=tuple(BUILT_IN))
     ablation_contexts: int = setting("Evaluation texts on which every feature is ablated, one at a time.", default=128, within=(1, None))
 

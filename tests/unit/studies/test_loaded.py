@@ -18,6 +18,7 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.sae.dictionary import Dictionary
 from replication.studies import STUDIES
+from replication.studies.replicates import NO_TWIN
 from tests.planted import raw
 
 
@@ -45,8 +46,9 @@ def test_no_study_reads_a_log_or_a_start_of_it(config):
 
 @pytest.mark.parametrize(("study", "reason"), [
     ("training_curves", "the main dictionary was not trained in this run"),
+    ("universality_histogram", NO_TWIN), ("similarity_scatter", NO_TWIN),
     ("ultralow_dynamics", "how the main dictionary's features began is not known: it was not trained in this run")])
-def test_exhibits_of_the_training_say_why_they_are_absent(study, reason, config, layout, tmp_path):
+def test_exhibits_of_the_training_or_of_a_second_model_say_why_they_are_absent(study, reason, config, layout, tmp_path):
     out = tmp_path / "studies" / study
     importlib.import_module(STUDIES[study].module).compute(settings=STUDIES[study].settings(config), layout=layout, out=out, progress=Progress())
     found = artifacts.read_json(out / artifacts.NUMBERS)
