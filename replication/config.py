@@ -52,6 +52,7 @@ class Corpus:
     max_bytes: int = setting("UTF-8 bytes of text that are used.", default=100_000_000, within=(1, None))
     holdout: float = setting("Share of documents, by content hash, that no model or dictionary is trained on.", default=0.02, within=(0.0, 0.5))
     tokenizer: str = setting("`train` (byte-level BPE on this corpus), a name on the Hub, or a path of a tokenizer.json.", default="train")
+    bos: str = setting("Token of the tokenizer that begins every context, as loaded models may expect (such as <|BOS|>); empty for none, as in models trained here.", default="")
     d_vocab: int = setting("Vocabulary of a trained tokenizer; the paper's has 65,536.", default=65_536, within=(258, 1_000_000))
     tokenizer_bytes: int = setting("UTF-8 bytes of text, spread over the corpus, that the tokenizer is trained on.", default=20_000_000, within=(1, None))
 
@@ -66,7 +67,7 @@ class Model:
     n_heads: int = setting("Attention heads (ours: the paper does not say).", default=4, within=(1, None))
     n_ctx: int = setting("Tokens of a context (ours).", default=1024, within=(2, None))
     act_fn: Literal["relu", "gelu", "solu", "solu_ln"] = setting("Activation function of the MLP; `solu` is x softmax(x), `solu_ln` with a layer norm after it.", default="relu")
-    tokens: int = setting("Tokens of training; the paper's models see 100 billion.", default=100_000_000_000, within=(1, None))
+    tokens: int = setting("Tokens of training; the paper's models see 100 billion.", default=100_000_000_000, within=ZERO_OR_MORE)
     batch: int = setting("Contexts in a step (ours).", default=256, within=(1, None))
     lr: float = setting("Peak learning rate of Adam (ours).", default=1e-3, within=ABOVE_ZERO)
     schedule: Literal["cosine", "constant"] = setting("Course of the learning rate after the warm-up (ours).", default="cosine")
@@ -82,6 +83,7 @@ class Model:
     seed: int = setting("Seed of start and data order; A has 0, B has 1.", default=0, within=(0, 999))
     stream: int = setting("Which of the disjoint halves of the contexts its dictionaries see; A's and B's differ, as in the paper.", default=0, within=(0, 1))
     replicates: int = setting("Trainings that differ in the seed only: this one and `<id>-r1`, `<id>-r2`, ...", default=1, within=(1, 99))
+    load: str = setting("Not trained: a TransformerLens model from a folder, from the Hub (owner/repository) or by its name there (gelu-1l); of the rest only shape, `stream` and, where known, `tokens` are given.", default="")
     shuffle_of: str = setting("Not trained: this model with the entries of each weight matrix shuffled (the paper's control).", default="")
 
 
@@ -102,11 +104,12 @@ class Sae:
 
     d_sae: int = setting("Features.", within=(1, None))
     site: str = setting(f"Where its vectors are read: {', '.join(SITES)}; with a layer (mlp_act_0) in models of several. The paper's is mlp_act, after the ReLU.", default="mlp_act")
+    load: str = setting("Not trained: a SAELens dictionary from a folder, from the Hub (owner/repository:folder) or by its name there (release:id); of the rest only `d_sae`, `site` and, where known, `l1` and `vectors` are given.", default="")
     l1: float = setting("Coefficient of the summed L1 beside a squared error that is a mean over vector elements.", default=0.004, within=ZERO_OR_MORE)
     lr: float = setting("Learning rate of Adam (ours: the paper gives no value).", default=1e-4, within=ABOVE_ZERO)
     lr_decay: float = setting("Share of the run, at its end, over which the learning rate falls linearly to 0; 0 in the paper: constant.", default=0.0, within=(0.0, 1.0))
     batch: int = setting("Vectors in a step.", default=8192, within=(1, None))
-    vectors: int = setting("Vectors of the whole training, none seen twice unless `repeats` says so.", default=8_192_000_000, within=(1, None))
+    vectors: int = setting("Vectors of the whole training, none seen twice unless `repeats` says so.", default=8_192_000_000, within=ZERO_OR_MORE)
     repeats: int = setting("How often the same vectors come again in the same order, `vectors` counting each time; 1 in the paper.", default=1, within=(1, None))
     per_context: int = setting("Tokens of each context, at random among the activations' `per_context`; 0 takes them all.", default=0, within=ZERO_OR_MORE)
     beta1: float = setting("Adam's first decay.", default=0.9, within=(0.0, 0.9999))
@@ -147,9 +150,10 @@ class Features:
 class Studies:
     """What the studies compare."""
 
+    published: str = setting("Folder with files in the format of the paper's feature viewer, whose features are drawn beside the run's where a table of features is enough; empty for none.", default="")
     bootstrap: int = setting("Resamples behind a 95 % interval.", default=1000, within=(10, None))
     main: str = setting("The dictionary that stands for the paper's A/1.", default="A/1")
-    twin: str = setting("The same dictionary on the other seed's model.", default="B/1")
+    twin: str = setting("The same dictionary on the other seed's model; the main one itself where the run has no second model.", default="B/1")
     contexts: tuple[str, ...] = setting("Contexts whose features are examined one by one: built-in ones, or of the section `contexts`.", default=tuple(BUILT_IN))
     ablation_contexts: int = setting("Evaluation texts on which every feature is ablated, one at a time.", default=128, within=(1, None))
 
@@ -177,6 +181,10 @@ class Browser:
 
 SECTIONS: dict[str, type] = {"compute": Compute, "corpus": Corpus, "model": Model, "activations": Activations, "sae": Sae, "features": Features,
                              "interpretability": Interpretability, "studies": Studies, "browser": Browser}
+# of what is loaded, not trained: what it is, which the section for all may say too, and what is known of its training, with what stands where it is not
+LOADED_SHAPE = {"models": ("d_model", "d_mlp", "n_layers", "n_heads", "n_ctx", "act_fn", "stream"), "dictionaries": ("d_sae", "site")}
+LOADED_PAST: Mapping[str, Mapping[str, Any]] = {"models": {"tokens": 0}, "dictionaries": {"vectors": 0, "l1": 0.0}}
+LOADED_REST: Mapping[str, Mapping[str, Any]] = {"models": {}, "dictionaries": {"batch": 1, "resamplings": 0}}
 
 
 @dataclass(frozen=True)
@@ -202,8 +210,13 @@ class Config:
         return hashlib.sha256(canonical_json(content).encode()).hexdigest()[:12]
 
     def trained_models(self) -> list[str]:
-        """Ids of models that are trained, not shuffled copies."""
-        return [name for name, model in self.models.items() if not model.shuffle_of]
+        """Ids of models that are trained, not loaded or shuffled copies."""
+        return [name for name, model in self.models.items() if not model.shuffle_of and not model.load]
+
+    def loaded(self, section: Literal["models", "dictionaries"]) -> list[str]:
+        """Ids of models, or names of dictionaries, that come from elsewhere."""
+        listed: Mapping[str, Model | Sae] = getattr(self, section)
+        return [name for name, entry in listed.items() if entry.load]
 
     def site_of(self, name: str) -> str:
         """The site of a dictionary with its model: `A/mlp_act` of `A/1`."""
@@ -370,11 +383,22 @@ def _listed(raw: Mapping[str, Any], key: str, entry: type, common: str) -> dict[
     """The entries of `models` or `dictionaries` with what they share, each with its replicates."""
     found: dict[str, Any] = {}
     for name, own in _mapping(raw, key).items():
-        built = build(entry, {**_mapping(raw, common), **_entry(own, f"{key}.{name}")}, f"{key}.{name}")
+        given = {**_mapping(raw, common), **_entry(own, f"{key}.{name}")}
+        built = build(entry, _loaded(given, _entry(own, f"{key}.{name}"), key, name) if given.get("load") else given, f"{key}.{name}")
         for replicate in range(built.replicates):
             suffix = f"-r{replicate}" if replicate else ""
             found[name + suffix] = dataclasses.replace(built, seed=built.seed + replicate, replicates=1)
     return found
+
+
+def _loaded(given: Mapping[str, Any], own: Mapping[str, Any], section: str, name: str) -> dict[str, Any]:
+    """The settings of an entry that is not trained. Raises ConfigError for one of its own that only training has."""
+    allowed = ("load", *LOADED_SHAPE[section], *LOADED_PAST[section])
+    for key in own:
+        if key not in allowed:
+            raise ConfigError(f"{section}.{name}.{key} means nothing, because {section}.{name} is loaded, not trained; it can have {', '.join(allowed)}")
+    shape = {key: given[key] for key in ("load", *LOADED_SHAPE[section]) if key in given}
+    return {**LOADED_REST[section], **LOADED_PAST[section], **shape, **own}
 
 
 def _warm(name: str, sae: Sae, dictionaries: Mapping[str, Sae]) -> Sae:
@@ -407,17 +431,22 @@ def _check_corpus(corpus: Corpus) -> None:
 
 
 def _check_models(config: Config) -> None:
-    if not config.trained_models():
+    sources = [name for name, model in config.models.items() if not model.shuffle_of]
+    if not sources:
         raise ConfigError("models lists no trained model; add one such as `A: {seed: 0}`")
     for name, model in config.models.items():
         if not MODEL_ID.fullmatch(name):
             raise ConfigError(f"models.{name}: an id begins with a letter and holds letters, digits, _ and - only")
         if name in TAKEN:
             raise ConfigError(f"models.{name}: the feature browser needs this name for itself; take another")
+        if config.studies.published and name == "published":
+            raise ConfigError("models.published: studies.published needs this name for its features; take another")
         if model.d_model % model.n_heads:
             raise ConfigError(f"models.{name}.n_heads is {model.n_heads}, but must divide d_model, {model.d_model}")
-        if model.shuffle_of and model.shuffle_of not in config.trained_models():
-            raise ConfigError(f"models.{name}.shuffle_of is {model.shuffle_of!r}, not a trained model; {nearest(model.shuffle_of, config.trained_models())}")
+        if model.shuffle_of and model.shuffle_of not in sources:
+            raise ConfigError(f"models.{name}.shuffle_of is {model.shuffle_of!r}, not a trained model; {nearest(model.shuffle_of, sources)}")
+        if not model.tokens and not model.load:
+            raise ConfigError(f"models.{name}.tokens is 0, but a model that is trained sees some")
         if config.activations.per_context > model.n_ctx:
             raise ConfigError(f"activations.per_context is {config.activations.per_context}, but a context of models.{name} has n_ctx {model.n_ctx} tokens")
     if len({model.n_ctx for model in config.models.values()}) > 1:
@@ -440,6 +469,8 @@ def _check_dictionaries(config: Config) -> None:
             raise ConfigError(f"dictionaries.{name}.site is {sae.site!r}, which models.{model} has not; {nearest(sae.site, sites(n_layers))}")
         if not config.models[model].d_mlp and place(sae.site, n_layers)[0] == "mlp_act":
             raise ConfigError(f"dictionaries.{name} decomposes the neurons of models.{model}, whose d_mlp is 0; raise it")
+        if sae.load:
+            continue
         stored = config.activations
         per_context = sae.per_context or stored.per_context
         if per_context > stored.per_context:

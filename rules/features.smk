@@ -3,6 +3,7 @@ import re
 
 from replication.config import model_of
 from replication.features import (
+    PUBLISHED,
     every,
     on_texts,
     pairs,
@@ -11,6 +12,7 @@ from replication.features import (
     tables,
     without_dictionaries,
 )
+from replication.foreign import local_files
 
 
 wildcard_constraints:
@@ -118,7 +120,11 @@ rule features_dictionary:
         code=code("replication.features.evaluate"),
         tokens=R.evaluation() / "tokens.safetensors",
         dictionary=R.sae("{model}/{id}") / "sae_weights.safetensors",
-        start=R.sae("{model}/{id}") / "start.safetensors",
+        start=lambda wildcards: [
+            R.sae(name) / "start.safetensors"
+            for name in [f"{wildcards.model}/{wildcards.id}"]
+            if not config_.dictionaries[name].load
+        ],
         weights=R.model("{model}") / "weights.safetensors",
         architecture=R.model("{model}") / "architecture.json",
         losses=lambda wildcards: R.features(
@@ -399,3 +405,30 @@ rule features_texts:
     shell:
         "python -m replication features texts --settings {params.settings:q} --log {log} --names {params.names} --texts {params.texts}"
         " --models {params.models} --dictionaries {params.dictionaries} --corpus {params.corpus} --out {params.out}"
+
+
+rule features_published:
+    input:
+        code=code("replication.features.published"),
+        source=local_files(config_.studies.published),
+    output:
+        features=R.features(PUBLISHED) / "features.parquet",
+        meta=R.features(PUBLISHED) / "meta.json",
+    log:
+        R.log("features/published.log"),
+    benchmark:
+        R.benchmark("features/published.tsv")
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        disk_mb=500,
+        runtime=60,
+        gpu=0,
+    params:
+        settings=config_.settings().json(),
+        folder=config_.studies.published,
+        out=R.features(PUBLISHED),
+    message:
+        "features: read the published viewer's files"
+    shell:
+        "python -m replication features published --settings {params.settings:q} --log {log} --folder {params.folder:q} --out {params.out}"

@@ -1,4 +1,5 @@
-# Transformers: the trained ones, and controls that are shuffled copies of them.
+# Transformers: those trained here, those that others trained, and controls that are shuffled copies of them.
+from replication.foreign import local_files
 
 
 rule model:
@@ -17,7 +18,7 @@ rule model:
     benchmark:
         R.benchmark("model/{model}.tsv")
     wildcard_constraints:
-        model="|".join(config_.trained_models()),
+        model="|".join(config_.trained_models()) or "(?!)",
     threads: THREADS
     resources:
         mem_mb=memory(2000),
@@ -55,8 +56,10 @@ rule shuffled_model:
     benchmark:
         R.benchmark("model/{model}.tsv")
     wildcard_constraints:
-        model="|".join(sorted(set(config_.models) - set(config_.trained_models())))
-        or "none^",
+        model="|".join(
+            name for name, model in config_.models.items() if model.shuffle_of
+        )
+        or "(?!)",
     threads: 1
     resources:
         mem_mb=memory(1000),
@@ -72,3 +75,34 @@ rule shuffled_model:
     shell:
         "python -m replication model shuffle --settings {params.settings:q} --log {log} --name {wildcards.model}"
         " --source {params.source} --out {params.out}"
+
+
+rule imported_model:
+    input:
+        code=code("replication.model.imported"),
+        source=lambda wildcards: local_files(config_.models[wildcards.model].load),
+        unigrams=R.corpus() / "unigrams.safetensors",
+    output:
+        weights=R.model("{model}") / "weights.safetensors",
+        architecture=R.model("{model}") / "architecture.json",
+        meta=R.model("{model}") / "meta.json",
+    log:
+        R.log("model/{model}.log"),
+    benchmark:
+        R.benchmark("model/{model}.tsv")
+    wildcard_constraints:
+        model="|".join(config_.loaded("models")) or "(?!)",
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        disk_mb=500,
+        runtime=60,
+        gpu=0,
+    params:
+        settings=lambda wildcards: config_.settings(model=wildcards.model).json(),
+        out=subpath(output.weights, parent=True),
+    message:
+        "model {wildcards.model}: bring it in"
+    shell:
+        "python -m replication model import --settings {params.settings:q} --log {log} --name {wildcards.model}"
+        " --unigrams {input.unigrams} --out {params.out}"

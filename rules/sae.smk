@@ -1,4 +1,10 @@
 # One dictionary a job. Large ones start first, and all before evaluations that wait too (priority): the last job to end should be a short one.
+from replication.config import model_of
+from replication.foreign import local_files
+
+
+ruleorder: imported_sae > large_sae
+ruleorder: imported_sae > sae
 
 
 rule sae:
@@ -67,3 +73,42 @@ use rule sae as large_sae with:
     wildcard_constraints:
         id="|".join(config_.ids(large=True)) or "(?!)",
     priority: 2
+
+
+rule imported_sae:
+    input:
+        code=code("replication.sae.imported"),
+        source=lambda wildcards: local_files(
+            config_.dictionaries[wildcards.dictionary].load
+        ),
+        weights=lambda wildcards: R.model(model_of(wildcards.dictionary))
+        / "weights.safetensors",
+        architecture=lambda wildcards: R.model(model_of(wildcards.dictionary))
+        / "architecture.json",
+    output:
+        weights=R.sae("{dictionary}") / "sae_weights.safetensors",
+        config=R.sae("{dictionary}") / "cfg.json",
+        meta=R.sae("{dictionary}") / "meta.json",
+    log:
+        R.log("sae/{dictionary}.log"),
+    benchmark:
+        R.benchmark("sae/{dictionary}.tsv")
+    wildcard_constraints:
+        dictionary="|".join(config_.loaded("dictionaries")) or "(?!)",
+    threads: 1
+    resources:
+        mem_mb=memory(2000),
+        disk_mb=500,
+        runtime=60,
+        gpu=0,
+    params:
+        settings=lambda wildcards: config_.settings(
+            model=model_of(wildcards.dictionary), dictionary=wildcards.dictionary
+        ).json(),
+        model=subpath(input.architecture, parent=True),
+        out=subpath(output.weights, parent=True),
+    message:
+        "sae {wildcards.dictionary}: bring it in"
+    shell:
+        "python -m replication sae import --settings {params.settings:q} --log {log} --name {wildcards.dictionary}"
+        " --model {params.model} --out {params.out}"

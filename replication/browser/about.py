@@ -36,6 +36,8 @@ def _row(source: Source, settings: Settings, name: str, shown: Sequence[str]) ->
     sae, model, measured = settings.dictionaries[name], settings.models[model_of(name)], source.evaluation(name)
     made = artifacts.read_json(source.layout.sae(name) / artifacts.META)
     found = {key: measured.get(key) for key in ("l0", "recovered", "dead", "ultralow")}
-    return {"name": name, "table": name in shown, "d_sae": sae.d_sae, "l1": sae.l1, "l1_summed": sae.l1 * d_in(model, sae.site),
+    l1, vectors = (None if sae.load and not value else value for value in (sae.l1, sae.vectors))  # 0 is what is not known of one that was loaded
+    return {"name": name, "table": name in shown, "d_sae": sae.d_sae, "l1": l1, "l1_summed": None if l1 is None else l1 * d_in(model, sae.site),
             **{key: value if value is not None and math.isfinite(value) else None for key, value in found.items()},
-            "seed": sae.seed, "commit": made["commit"], "config": made["config_hash"], "vectors": sae.vectors, "shuffled": bool(model.shuffle_of)}
+            "seed": None if sae.load else sae.seed, "commit": made["commit"], "config": made["config_hash"], "vectors": vectors,
+            "shuffled": bool(model.shuffle_of)}

@@ -76,15 +76,17 @@ def read(source: Source, settings: Settings, name: str, shown: Sequence[str], of
     chosen = units[units["explainer"] == headline(settings)] if len(units) else units
     return Table(
         name, kind,
-        columns(features, gathered, ids, universal=relations.universality(name, matches, len(features)), headline=chosen,
+        columns(features, gathered.strongest(len(features), LABEL, NONE), ids, universal=relations.universality(name, matches, len(features)), headline=chosen,
                 places=source.map(name) if offered.mapped else None),
         parts.cards(), predicted(source, name, offered.kinds), firings(texts, source.text_tokens()["text"].unique()),
         strongest=STRONGEST if kind == "neurons" else None)
 
 
-def columns(features: pd.DataFrame, gathered: Examples, ids: Mapping[str, int], *, universal: NDArray[np.float32], headline: pd.DataFrame,
+def columns(features: pd.DataFrame, fires: NDArray[np.int32], ids: Mapping[str, int], *, universal: NDArray[np.float32], headline: pd.DataFrame,
             places: pd.DataFrame | None) -> Columns:
-    """The index. `headline` are the scores of the explainer that stands for all, `places` those on the map."""
+    """The index. `fires` are tokens on which each feature fires [feature, LABEL], `headline` the scores of the explainer that stands for all,
+    `places` those on the map.
+    """
     count = len(features)
 
     def of(table: pd.DataFrame | None, column: str) -> NDArray[np.float32]:
@@ -102,7 +104,7 @@ def columns(features: pd.DataFrame, gathered: Examples, ids: Mapping[str, int], 
         bias=of(features if "bias" in features else None, "bias"),
         spearman=of(headline, "spearman"), logit_score=of(headline, "logits"), universality=universal, x=of(places, "x"), y=of(places, "y"),
         cluster=np.nan_to_num(of(places, "cluster"), nan=NONE).astype(np.int16), part=features["part"].map(PARTS.index).to_numpy(np.uint8),
-        single_token=features["single_token"].to_numpy(np.uint8), fires=gathered.strongest(count, LABEL, NONE), up=up)
+        single_token=features["single_token"].to_numpy(np.uint8), fires=fires, up=up)
 
 
 def explained(units: pd.DataFrame) -> dict[int, list[Explanation]]:

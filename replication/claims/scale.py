@@ -40,6 +40,7 @@ def shortfall(condition: Condition, found: Mapping[str, Fact]) -> str:
     needed = amount(want) if isinstance(want, float) else want
     bound = {"=": "", ">=": "", "<=": "at most "}[condition.relation]
     seen = amount(have) if not isinstance(have, str) else have
+    unsaid = "an unknown number of" if have == 0 else seen  # of what was trained elsewhere
     match condition.term:
         case "corpus":
             return f"the corpus is {CORPORA.get(str(have), have)}, not {CORPORA.get(str(want), want)}"
@@ -50,9 +51,9 @@ def shortfall(condition: Condition, found: Mapping[str, Fact]) -> str:
         case "act_fn":
             return f"the MLP has {have}, the row needs {want}"
         case "vectors":
-            return f"the dictionary saw {seen} vectors, the row needs {bound}{needed}"
+            return f"the dictionary saw {unsaid} vectors, the row needs {bound}{needed}"
         case "tokens":
-            return f"the model saw {seen} tokens, the row needs {bound}{needed}"
+            return f"the model saw {unsaid} tokens, the row needs {bound}{needed}"
         case "evaluation_tokens":
             return f"measured on {seen} tokens, the row needs {bound}{needed}"
         case "d_sae":

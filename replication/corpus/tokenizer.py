@@ -20,7 +20,7 @@ from replication.provenance import Stopwatch
 
 END = "<|endoftext|>"
 # How other families of tokenizers call the end of a text, in the order in which they are looked for.
-ENDS = (END, "</s>", "<eos>", "<|end_of_text|>")
+ENDS = (END, "</s>", "<eos>", "<|end_of_text|>", "<|EOS|>")
 
 
 def make(*, documents: Path, settings: Settings, out: Path, progress: Progress) -> None:

@@ -1,4 +1,8 @@
-"""Tokens: documents one after another, each closed by the end-of-text token, cut into contexts."""
+"""Tokens: documents one after another, each closed by the end-of-text token, cut into contexts.
+
+With `corpus.bos` every context begins with that token, which models of others may expect: without it their first tokens stand in for it. It is a
+token like any other from then on: it is predicted from, sampled, and counted.
+"""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,11 +33,15 @@ BATCH_CHARACTERS = 2_000_000
 def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, out: Path, progress: Progress) -> None:
     """Write both splits as shards of contexts and the unigram counts of the training split into `out`.
 
-    Raises UserError when the training text does not fill one context.
+    Raises UserError when the training text does not fill one context, or the tokenizer lacks `corpus.bos`.
     """
     stopwatch = Stopwatch()
+    assert settings.corpus
     artifacts.check(tokenizer.parent, tokenizer.name, name=artifacts.TOKENIZER_META)
     encoder = load(tokenizer)
+    bos = encoder.token_to_id(settings.corpus.bos) if settings.corpus.bos else None
+    if settings.corpus.bos and bos is None:
+        raise UserError(f"corpus.bos is {settings.corpus.bos!r}, which is no token of corpus.tokenizer; name one, or leave it empty")
     total = artifacts.read_json(documents.parent / artifacts.CORPUS)["bytes"]
     files = {}
     done = 0
@@ -43,7 +51,7 @@ def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, 
             parts.append(part)
             done += size
             progress(done, total)
-        tokens = contexts(parts, n_ctx)
+        tokens = contexts(parts, n_ctx, bos)
         if split == "train":
             if not len(tokens):
                 raise UserError(f"the training text is {sum(map(len, parts))} tokens, less than one context of {n_ctx}; "
@@ -81,11 +89,13 @@ def batches(texts: Iterable[str], characters: int) -> Iterator[list[str]]:
         yield batch
 
 
-def contexts(parts: list[Int[np.ndarray, " token"]], n_ctx: int) -> Int[Tensor, "context n_ctx"]:
-    """Tokens in rows of `n_ctx`, int32; the last ones, which fill no row, are left out."""
+def contexts(parts: list[Int[np.ndarray, " token"]], n_ctx: int, bos: int | None = None) -> Int[Tensor, "context n_ctx"]:
+    """Tokens in rows of `n_ctx`, int32, the first of each row `bos` where there is one; the last ones, which fill no row, are left out."""
     tokens = np.concatenate([np.zeros(0, np.int32), *parts])
-    rows = len(tokens) // n_ctx
-    return torch.from_numpy(tokens[: rows * n_ctx].reshape(rows, n_ctx))
+    own = n_ctx - (bos is not None)
+    rows = len(tokens) // own
+    cut = tokens[: rows * own].reshape(rows, own)
+    return torch.from_numpy(cut if bos is None else np.insert(cut, 0, bos, axis=1))
 
 
 def as_dataset(folder: Path, split: str) -> "Dataset":

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from replication.config import Config, Model, model_of
 
+PUBLISHED = "published/1"  # the table of features that came as files of the published viewer
 NEURONS = "neurons"  # the id of a model's neurons among its dictionaries: A/neurons/32
 STRONGEST = 32  # neurons that are kept on a token of a fixed text; of features all
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def register(job: "Job") -> None:
-    """The verbs: tokens, neurons, site, dictionary, match, contexts, ablation, effects, relations, texts."""
+    """The verbs: tokens, neurons, site, dictionary, match, contexts, ablation, effects, relations, texts, published."""
     parser = job("tokens", tokens, "Draw the evaluation contexts from held-out text.")
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="features folder of the run")
@@ -70,6 +70,10 @@ def register(job: "Job") -> None:
     _all_weights(parser)
     parser.add_argument("--corpus", type=Path, required=True, help="folder of the corpus")
     parser.add_argument("--out", type=Path, required=True, help="features folder of the run")
+
+    parser = job("published", published, "Read files in the format of the paper's feature viewer into a table of features.")
+    parser.add_argument("--folder", type=Path, required=True, help="folder with a .json file for each feature")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the table")
 
 
 def _all_weights(parser: argparse.ArgumentParser) -> None:
@@ -159,3 +163,10 @@ def texts(arguments: argparse.Namespace, settings: Settings, progress: Progress)
 
     run(settings=settings, names=arguments.names, texts=arguments.texts, models=arguments.models, dictionaries=arguments.dictionaries,
         corpus=arguments.corpus, out=arguments.out, progress=progress)
+
+
+def published(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.features.published import make as run
+
+    run(settings=settings, folder=arguments.folder, out=arguments.out, progress=progress)

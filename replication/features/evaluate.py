@@ -30,7 +30,7 @@ def evaluate(
     assert settings.features and settings.compute
     device = compute.device(settings.compute, progress)
     transformer, sae, tokens = load_model(model, device), load_dictionary(dictionary, str(device)), read(evaluation)
-    artifacts.check(dictionary, artifacts.SAE_START)
+    known = artifacts.SAE_START in artifacts.check(dictionary, artifacts.SAE_START)["files"]  # how a dictionary from elsewhere began is not
     artifacts.check(site, artifacts.LOSSES, artifacts.SITE_MEAN)
     vocabulary = Vocabulary.read(corpus)
     read_at, shard_contexts = site_of(dictionary, transformer.architecture.n_layers), settings.features.shard_contexts
@@ -46,10 +46,10 @@ def evaluate(
     losses = pd.concat([artifacts.read_table(site / artifacts.LOSSES), sums], axis=1)
     artifacts.write_table(files["losses"], losses)
     features, examples = profile.activations(EvaluationMatrix(files["matrix"]), tokens.numpy(), side=settings.features.window)
-    begun = artifacts.read_tensors(dictionary / artifacts.SAE_START)
+    begun = artifacts.read_tensors(dictionary / artifacts.SAE_START) if known else None
     readout = Readout.of(transformer, vocabulary.counts, rare_token=settings.features.rare_token)
     features = pd.concat([
-        features, table.weights(sae, table.Start(W_dec=begun["W_dec"], resampled=begun["resampled"])),
+        features, table.weights(sae, table.Start(W_dec=begun["W_dec"], resampled=begun["resampled"]) if begun else None),
         profile.logits(readout, written(transformer, read_at, sae.W_dec), vocabulary.strings),
     ], axis=1)
     parts, clusters = table.parts(features, n_tokens=tokens.numel(), seed=settings.seed)

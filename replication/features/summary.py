@@ -45,6 +45,6 @@ def dictionary(name: str, losses: pd.DataFrame, features: pd.DataFrame, clusters
         **({"below_1e-6": int(((features["density"] < ULTRALOW) & (features["fired"] > 0)).sum())} if measurable else {}),
         "lower_cluster": int((features["cluster"] == "lower").sum()),
         "mixture": {"separation": clusters.separation, "bic_gain": clusters.bic_gain, "valley": clusters.valley, "clear": clusters.clear},
-        "moved": int(features["moved"].sum()), "resampled": int((features["resampled"] > 0).sum()),
+        **({} if features["moved"].isna().any() else {"moved": int(features["moved"].sum()), "resampled": int((features["resampled"] > 0).sum())}),
     }
     return {key: value for key, value in found.items() if value == value}  # without NaN

@@ -27,13 +27,13 @@ class Start:
     resampled: Int[Tensor, " d_sae"]
 
 
-def weights(dictionary: Dictionary, start: Start) -> pd.DataFrame:
+def weights(dictionary: Dictionary, start: Start | None) -> pd.DataFrame:
     """Columns from the weights: bias (b_enc), decoder_encoder (W_dec[i] . W_enc[:, i]), cosine of the two, encoder_norm,
-    start_cosine, moved, resampled (times), and the elements of the site (neurons, for `mlp_act`) that the decoder row
+    start_cosine, moved, resampled (times; these three are missing without a start), and the elements of the site (neurons, for `mlp_act`) that the decoder row
     lies on most: top_neurons, top_neuron_weights (signed) and top_neuron_shares (of the row's L1 norm).
     """
     W_enc, W_dec = dictionary.W_enc.T.cpu(), dictionary.W_dec.cpu()
-    start_cosine = F.cosine_similarity(W_dec, start.W_dec.cpu(), dim=1)
+    start_cosine = F.cosine_similarity(W_dec, start.W_dec.cpu(), dim=1) if start else torch.full((len(W_dec),), torch.nan)
     size, place = W_dec.abs().topk(min(ALIGNED, W_dec.shape[1]), dim=1)
     return pd.DataFrame({
         "bias": dictionary.b_enc.cpu().numpy(),
@@ -41,8 +41,8 @@ def weights(dictionary: Dictionary, start: Start) -> pd.DataFrame:
         "cosine": F.cosine_similarity(W_enc, W_dec, dim=1).numpy(),
         "encoder_norm": W_enc.norm(dim=1).numpy(),
         "start_cosine": start_cosine.numpy(),
-        "moved": (start_cosine < MOVED).numpy(),
-        "resampled": start.resampled.cpu().numpy().astype(np.int32),
+        "moved": (start_cosine < MOVED).numpy() if start else pd.array([pd.NA] * len(W_dec), dtype="boolean"),
+        "resampled": start.resampled.cpu().numpy().astype(np.int32) if start else pd.array([pd.NA] * len(W_dec), dtype="Int32"),
         "top_neurons": list(place.numpy().astype(np.int32)),
         "top_neuron_weights": list(torch.gather(W_dec, 1, place).numpy()),
         "top_neuron_shares": list((size / W_dec.abs().sum(dim=1, keepdim=True)).numpy()),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def register(job: "Job") -> None:
-    """The two verbs: train and shuffle."""
+    """The three verbs: train, shuffle and import."""
     parser = job("train", train, "Train one transformer.")
     parser.add_argument("--name", required=True, help="id of the model, such as A")
     parser.add_argument("--tokens", type=Path, required=True, help="training tokens")
@@ -24,6 +24,10 @@ def register(job: "Job") -> None:
     parser.add_argument("--name", required=True, help="id of the copy, such as random")
     parser.add_argument("--source", type=Path, required=True, help="folder of the model to copy")
     parser.add_argument("--out", type=Path, required=True, help="folder of the copy")
+    parser = job("import", bring, "Bring in a transformer that TransformerLens trained or saved.")
+    parser.add_argument("--name", required=True, help="id of the model, such as gelu")
+    parser.add_argument("--unigrams", type=Path, required=True, help="unigram counts, one for each token of the vocabulary")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the model")
 
 
 def train(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
@@ -39,3 +43,10 @@ def shuffle(arguments: argparse.Namespace, settings: Settings, progress: Progres
     from replication.model.shuffle import shuffle as run
 
     run(settings=settings, source=arguments.source, out=arguments.out, progress=progress)
+
+
+def bring(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """Parse and call."""
+    from replication.model.imported import bring as run
+
+    run(settings=settings, name=arguments.name, unigrams=arguments.unigrams, out=arguments.out, progress=progress)

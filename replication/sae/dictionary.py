@@ -94,7 +94,7 @@ def save(dictionary: Dictionary, folder: Path, *, sae: Sae, model: Model, name: 
     describe(folder, d_in=len(dictionary.b_dec), sae=sae, model=model, name=name)
 
 
-def describe(folder: Path, *, d_in: int, sae: Sae, model: Model, name: str) -> None:
+def describe(folder: Path, *, d_in: int, sae: Sae, model: Model, name: str, prepend_bos: bool = False) -> None:
     """Write `cfg.json`, which says what the tensors are and where they belong."""
     kind, layer = place(sae.site, model.n_layers)
     artifacts.write_json(folder / artifacts.SAE_CONFIG, {
@@ -102,17 +102,22 @@ def describe(folder: Path, *, d_in: int, sae: Sae, model: Model, name: str) -> N
         "apply_b_dec_to_input": True, "normalize_activations": "none", "reshape_activations": "none",
         # SAELens assumes values of its own for whatever is missing here, so each is said
         "metadata": {"sae_lens_version": SAELENS_VERSION, "model_name": name, "hook_name": f"blocks.{layer}.{HOOKS[kind]}", "hook_head_index": None,
-                     "context_size": model.n_ctx, "prepend_bos": False, "l1_coefficient": sae.l1, "l1_coefficient_summed_squares": sae.l1 * d_in},
+                     "context_size": model.n_ctx, "prepend_bos": prepend_bos, "l1_coefficient": sae.l1, "l1_coefficient_summed_squares": sae.l1 * d_in},
     })
 
 
 def site_of(folder: Path, n_layers: int = 1) -> str:
     """The site that a dictionary's `cfg.json` names, in a model of so many layers. Raises ArtifactError when it names none of ours."""
-    hook = artifacts.read_json(folder / artifacts.SAE_CONFIG)["metadata"]["hook_name"]
+    path = folder / artifacts.SAE_CONFIG
+    return site_of_hook(artifacts.read_json(path)["metadata"]["hook_name"], n_layers, path)
+
+
+def site_of_hook(hook: str, n_layers: int, path: Path) -> str:
+    """The site of TransformerLens's name of it, which the file `path` gives, in a model of so many layers. Raises ArtifactError when it is none of ours."""
     layer, _, inside = re.sub(r"^blocks\.", "", hook).partition(".")
     kinds = [kind for kind, name in HOOKS.items() if name == inside]
     if not kinds or not layer.isdigit() or int(layer) >= n_layers:
-        raise artifacts.ArtifactError(f"{folder / artifacts.SAE_CONFIG} names the hook {hook!r}, which is no site of a model of {n_layers} layers; "
+        raise artifacts.ArtifactError(f"{path} names the hook {hook!r}, which is no site of a model of {n_layers} layers; "
                                       f"sites are blocks.<layer>. and one of {', '.join(HOOKS.values())}")
     return kinds[0] if n_layers == 1 else f"{kinds[0]}_{layer}"
 

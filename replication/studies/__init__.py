@@ -34,6 +34,7 @@ from replication.studies.selections import (
     neurons_of_the_main_model,
     none,
     of_the_main_model,
+    published,
     recipe,
     repeated_data,
     resampled_often,
@@ -122,7 +123,7 @@ class Study:
     def settings(self, config: Config) -> Settings:
         """The slice of the config that its numbers depend on; its hash is printed on the exhibit."""
         names = list(dict.fromkeys([*self.dictionaries(config), *self.beside(config)]))
-        models = sorted({model_of(name) for name in [*names, *(name for select, _ in self.also for name in select(config))]})
+        models = sorted({model_of(name) for name in [*names, *(name for select, _ in self.also for name in select(config))]} & set(config.models))
         sections = [name for name, wanted in (("contexts", self.contexts), ("interpretability", self.explained)) if wanted]
         return config.settings("corpus", "activations", "features", "studies", *sections, models=models, dictionaries=names)
 
@@ -184,14 +185,14 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
           shared=("tokens", "vocabulary")),
     Study("automata", "replication.studies.phenomenology.automata", ladder_of_sizes, ("features", "matrix", "weights", "model"),
           shared=("tokens", "vocabulary")),
-    Study("density_histograms", "replication.studies.appendices.density_histograms", every, ("features", "evaluation")),
+    Study("density_histograms", "replication.studies.appendices.density_histograms", every, ("features", "evaluation"), also=((published, ("features",)),)),
     Study("ultralow_cluster", "replication.studies.appendices.ultralow_cluster", main_and_paper_start,
           ("features", "evaluation", "matrix", "weights")),
     Study("tradeoff", "replication.studies.appendices.tradeoff", sizes_and_l1, ("losses",)),
     Study("autointerp_appendix", "replication.studies.appendices.autointerp_appendix", scored_dictionaries, (),
           also=((scored, ("units", "windows", "scores")), (scored_by_llm, ("llm_scores",))), explained=True),
     Study("neuron_basis", "replication.studies.appendices.neuron_basis", main, ("features", "weights")),
-    Study("training_curves", "replication.studies.appendices.training_curves", of_the_main_model, ("log",)),
+    Study("training_curves", "replication.studies.appendices.training_curves", of_the_main_model, ("log",), beside=main_alone),
     Study("recipe_ablations", "replication.studies.appendices.recipe_ablations", recipe, ("features", "losses"), shared=("contexts",),
           also=((repeated_data, ("matrix",)), (resampled_often, ("log",))), contexts=True),
     Study("sites", "replication.studies.questions.sites", at_several_sites, ("losses", "features", "matrix"),

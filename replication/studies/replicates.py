@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from replication.config import Model, Sae, model_of
 
+NO_TWIN = "the run has no second model to look for the same features in (studies.twin is of the main dictionary's model)"
 SUFFIX = re.compile(r"-r[1-9]\d*$")
 
 

@@ -6,7 +6,7 @@ Each takes the whole config and imports nothing heavy. Source: ours.
 from collections.abc import Callable
 
 from replication.config import Config, model_of
-from replication.features import NEURONS, papers
+from replication.features import NEURONS, PUBLISHED, papers
 from replication.interpretability import scored
 from replication.studies.checkpoints import by_layer, chain, fresh
 from replication.studies.questions.compared import sizing
@@ -22,8 +22,8 @@ def every(config: Config) -> list[str]:
 
 
 def of_the_main_model(config: Config) -> list[str]:
-    """Of these, the dictionaries of the main one's model."""
-    return [name for name in every(config) if model_of(name) == model_of(config.studies.main)]
+    """Of these, the dictionaries of the main one's model that were trained here."""
+    return [name for name in every(config) if model_of(name) == model_of(config.studies.main) and not config.dictionaries[name].load]
 
 
 def sizes_and_l1(config: Config) -> list[str]:
@@ -204,6 +204,11 @@ def they_or_neurons_by_llm(config: Config) -> list[str]:
 def main_by_llm(config: Config) -> list[str]:
     """The main dictionary, where a language model explains too."""
     return [config.studies.main] if config.interpretability.llm else []
+
+
+def published(config: Config) -> list[str]:
+    """The table of features that came as files of the published viewer, where the run has some."""
+    return [PUBLISHED] if config.studies.published else []
 
 
 def none(config: Config) -> list[str]:

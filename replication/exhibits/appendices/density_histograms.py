@@ -47,10 +47,10 @@ def draw(study: Study) -> Drawing:
 
 
 def in_order(data: pd.DataFrame, home: str) -> list[str]:
-    """The main model first; in it the sizes of the paper, then other settings by l1."""
+    """The main model first; in it the sizes of the paper, then other settings by l1; last what is not of the run."""
     def place(row: Any) -> tuple[object, ...]:
         model, _, short = row.group.partition("/")
-        return model != model_of(home), not short.isdigit(), row.l1, row.d_sae, row.group
+        return np.isnan(row.l1), model != model_of(home), not short.isdigit(), row.l1, row.d_sae, row.group
 
     return list(dict.fromkeys(row.group for row in sorted(data.itertuples(), key=place)))
 
@@ -66,10 +66,11 @@ def panel(axes: Axes, data: pd.DataFrame, reach: tuple[float, float]) -> None:
         if name != first["dictionary"].iloc[0]:
             at = style.edges(rows)
             axes.stairs(per_decade(rows, at, rows["features"].sum()), at, color=style.DARK, linewidth=0.6, alpha=0.75)
-    axes.axvline(np.log10(1 / first["tokens"].iloc[0]), **FLOOR)
+    if np.isfinite(first["tokens"].iloc[0]):
+        axes.axvline(np.log10(1 / first["tokens"].iloc[0]), **FLOOR)
     name, size, l1 = (first[column].iloc[0] for column in ("group", "d_sae", "l1"))
     axes.set_title(name)
-    about = f"{style.count(size)}, {style.l1(l1)}" + (f", {style.count(silent)} silent" if silent else "")
+    about = style.count(size) + (f", {style.l1(l1)}" if np.isfinite(l1) else "") + (f", {style.count(silent)} silent" if silent else "")
     axes.annotate(about, (0.08, 0.99), xycoords="axes fraction", fontsize=6.2, va="top", color=style.GREY)
     axes.set_ylim(top=HEADROOM * axes.get_ylim()[1])
     axes.set_xlim(*reach)

@@ -3,7 +3,7 @@
 from replication.exhibits import style
 from replication.exhibits.study import Study, Table
 
-SAME = "as in the paper"
+SAME, UNKNOWN = "as in the paper", "not known"
 NAMES = {"relu": "ReLU", "gelu": "GELU", "installed": "installed packages", "local": "local files", "kaiming": "Kaiming uniform",
          "transpose": "transpose of the decoder", "mlp_act": SAME}
 
@@ -14,13 +14,13 @@ def draw(study: Study) -> Table:
     has: dict[str, str] = {row["what"]: row["value"] for row in rows[["what", "value"]].fillna("").astype(str).to_dict("records")}
 
     def count(key: str) -> str:
-        return style.count(float(has[key]))
+        return style.count(float(has[key])) if has[key] else UNKNOWN
 
     def name(key: str) -> str:
-        return NAMES.get(has[key], has[key])
+        return NAMES.get(has[key], has[key]) or UNKNOWN
 
     size = f", {float(has['corpus_bytes']) / 1e6:,.0f} MB" if has["corpus_bytes"] else ""
-    l1, d_in, warmup = (float(has[key]) for key in ("l1", "d_in", "l1_warmup"))
+    d_in, warmup = float(has["d_in"]), float(has["l1_warmup"] or 0)
     lines = [
         ("transformer", "layers", "1 attention block, 1 MLP block", SAME),
         ("", "activation function", "ReLU", name("act_fn")),
@@ -40,9 +40,10 @@ def draw(study: Study) -> Table:
         ("", "vectors of training", "8 billion", count("vectors")),
         ("", "batch", "8,192", count("batch")),
         ("", "objective", "squared error (mean over elements) + l1 times summed activation", SAME),
-        ("", "l1, and times d_in for a squared error that is a sum", "0.004, 2.05", f"{l1:g}, {l1 * d_in:.2f}"),
+        ("", "l1, and times d_in for a squared error that is a sum", "0.004, 2.05",
+         f"{float(has['l1']):g}, {float(has['l1']) * d_in:.2f}" if has["l1"] else UNKNOWN),
         ("", "start of the encoder, l1 warm-up", "Kaiming uniform, none",
-         f"{name('init')}, {f'{warmup:.0%} of the run' if warmup else 'none'}"),
+         f"{name('init')}, {f'{warmup:.0%} of the run' if warmup else 'none'}" if has["init"] else UNKNOWN),
         ("", "dictionaries", "90", count("dictionaries")),
         ("", "tokens of evaluation", "100 million", count("evaluation_tokens")),
     ]

@@ -1,7 +1,7 @@
 """How often features fire: histograms of log10 density for every dictionary (paper, appendix on feature density).
 
 Density is the share of evaluation tokens on which a feature is above zero. Bins are quarter decades on the grid of the
-published half decades, which begin at -8.25.
+published half decades, which begin at -8.25. Features that came as files of the published viewer are one more dictionary.
 """
 
 from collections.abc import Callable
@@ -13,6 +13,7 @@ import pandas as pd
 
 from replication.artifacts import Layout
 from replication.config import Settings
+from replication.features import PUBLISHED
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.intervals import Arm, arm_of, estimate
@@ -33,6 +34,9 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         about = {"dictionary": name, "group": base(name, settings.dictionaries), "d_sae": sae.d_sae, "l1": sae.l1,
                  "tokens": reader.evaluation(name)["tokens"]}
         rows += [{**about, **row} for row in histogram(table)]
+    if settings.studies.published:  # of how many tokens, and at which l1, their files do not say
+        theirs = reader.features(PUBLISHED, "density", "part")
+        rows += [{"dictionary": PUBLISHED, "group": PUBLISHED, "d_sae": len(theirs), **row} for row in histogram(theirs)]
     write(out=out, study="density_histograms", data=pd.DataFrame(rows), numbers=headline(tables, settings), settings=settings,
           reader=reader, stopwatch=stopwatch, missing=lacking(settings.studies.main, settings.dictionaries, "q05_fall"))
 

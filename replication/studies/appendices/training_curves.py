@@ -13,6 +13,8 @@ from replication.studies.intervals import arm_of, estimate, exact
 from replication.studies.replicates import base, groups
 from replication.studies.tables import Number, Reader, number, write
 
+KEYS = ("l0_final", "dead_final", "spike_at_resampling")
+ELSEWHERE = "the main dictionary was not trained in this run"
 ROWS = 800  # rows of a log that the table keeps, besides those around a resampling
 
 
@@ -20,7 +22,12 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     """The logs, thinned; numbers of the main dictionary."""
     assert settings.dictionaries and settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
-    logs = {name: reader.training_log(name) for name in progress.over(settings.dictionaries, len(settings.dictionaries))}
+    trained = [name for name, sae in settings.dictionaries.items() if not sae.load]
+    logs = {name: reader.training_log(name) for name in progress.over(trained, len(trained))}
+    if settings.studies.main not in logs:
+        write(out=out, study="training_curves", data=pd.DataFrame({"dictionary": [settings.studies.main]}), numbers={}, settings=settings, reader=reader,
+              stopwatch=stopwatch, missing=dict.fromkeys(KEYS, ELSEWHERE), absent=ELSEWHERE)
+        return
     about = {name: {"dictionary": name, "group": base(name, settings.dictionaries), "d_sae": sae.d_sae, "l1_final": sae.l1}
              for name, sae in settings.dictionaries.items()}
     data = pd.concat([thinned(log).assign(**about[name]) for name, log in logs.items()])

@@ -55,7 +55,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         numbers |= {key + suffix: value for key, value in headline([found[name] for name in members], settings, group).items()}
     rare = f"one half of the evaluation tokens shows no lower cluster of at least {FEWEST} features with a direction of its own"
     missing = dict.fromkeys(("separation_auc", "density_auc", "auc_gain"), rare) | {
-        "separation": "one component describes the features as well as two", "moved_share": "the lower cluster is empty"}
+        "separation": "one component describes the features as well as two", "moved_share": "the lower cluster is empty, or how its features began is unknown"}
     write(out=out, study="ultralow_cluster", data=data, numbers=numbers, settings=settings, reader=reader, stopwatch=stopwatch,
           missing=missing)
 
@@ -144,7 +144,7 @@ def headline(found: list[Cluster], settings: Settings, group: str) -> dict[str, 
     if all(item.separation > 0 for item in found):
         apart = estimate(exact([item.separation for item in found]))
         numbers["separation"] = number(apart, unit="pooled standard deviations", n=fewest, over=over)
-    moved = [item.table["moved"].to_numpy(bool)[inside] for item, inside in zip(found, lower, strict=True)]
+    moved = [item.table["moved"][inside].dropna().to_numpy(bool) for item, inside in zip(found, lower, strict=True)]
     if all(map(len, moved)):
         share = estimate(arm_of(np.mean, moved, settings, what))
         numbers["moved_share"] = number(share, unit="share of features", n=min(map(len, moved)), over="features of the lower cluster")

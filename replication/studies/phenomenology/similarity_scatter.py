@@ -15,13 +15,13 @@ import pandas as pd
 from scipy import sparse
 
 from replication.artifacts import Layout
-from replication.config import Settings, UserError
+from replication.config import Settings, UserError, model_of
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.attribution import Attribution, Ids, attribution, following
 from replication.studies.intervals import arm_of, estimate, random
 from replication.studies.readout import logit_weights
-from replication.studies.replicates import groups
+from replication.studies.replicates import NO_TWIN, groups
 from replication.studies.tables import Number, Reader, number, write
 from replication.studies.token_tables import top_tokens
 
@@ -30,6 +30,8 @@ FEWEST = 20  # tokens on which a feature must fire on each half to enter
 DRAWN = 5000  # pairs that the table keeps for the figure
 TOP_TOKENS = 6
 MEASURES = ("activation", "logits", "attribution")
+AGREEMENT = ("activation_minus_logits", "attribution_minus_logits")
+EXTREME = ("extreme_activation", "extreme_logits", "extreme_density")
 
 
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
@@ -38,6 +40,10 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     stopwatch, reader = Stopwatch(), Reader(layout)
     main, twin = settings.studies.main, settings.studies.twin
     members = groups(settings.dictionaries)[main]
+    if model_of(main) == model_of(twin):
+        write(out=out, study="similarity_scatter", data=pd.DataFrame({"row": ["none"]}), numbers={}, settings=settings, reader=reader, stopwatch=stopwatch,
+              missing=dict.fromkeys((*AGREEMENT, *EXTREME), NO_TWIN), absent=NO_TWIN)
+        return
     matches = reader.matches()
     pairs = {name: matched(reader, matches, name, twin) for name in members}
     found = agreement(reader, settings, pairs, twin, progress)
@@ -46,7 +52,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     if extreme is not None:
         both = {main: int(extreme["feature"]), twin: int(extreme["match"])}
         parts.append(sides(reader, settings, both).assign(row="extreme", group=main))
-    missing = dict.fromkeys((f"extreme_{key}" for key in ("activation", "logits", "density")), f"no match agrees to {ALIKE} in activation")
+    missing = dict.fromkeys(EXTREME, f"no match agrees to {ALIKE} in activation")
     write(out=out, study="similarity_scatter", data=pd.concat(parts, ignore_index=True), numbers=headline(found, extreme, settings),
           settings=settings, reader=reader, stopwatch=stopwatch, missing=missing)
 
@@ -58,7 +64,7 @@ def matched(reader: Reader, matches: pd.DataFrame, name: str, twin: str) -> pd.D
     """
     pair = matches[(matches["dictionary"] == name) & (matches["other"] == twin)]
     if pair.empty:
-        raise UserError(f"the table of matches has no pair {name} to {twin}; set studies.twin to a dictionary of another model")
+        raise UserError(f"the table of matches has no pair {name} to {twin}; delete it and run `snakemake --cores all`")
     table = pair.merge(reader.features(name, "feature", "part", "density"), on="feature")
     table = table[(table["part"] == "other") & (table["match"] >= 0)]
     theirs = reader.features(twin, "feature", "density").rename(columns={"feature": "match", "density": "match_density"})

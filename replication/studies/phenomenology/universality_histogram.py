@@ -16,10 +16,11 @@ from replication.config import Settings, UserError, model_of
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.intervals import Arm, arm_of, estimate
-from replication.studies.replicates import groups
+from replication.studies.replicates import NO_TWIN, groups
 from replication.studies.tables import Number, Reader, number, write
 
 EDGES = np.linspace(-0.2, 1.0, 31)
+KEYS = ("feature_median", "neuron_median", "features_minus_neurons", "features_minus_own_neurons")
 FEATURES, NEURONS, OWN = "features to features", "neurons to neurons", "features to own neurons"
 
 
@@ -28,6 +29,10 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     assert settings.dictionaries and settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
     main, twin = settings.studies.main, settings.studies.twin
+    if model_of(main) == model_of(twin):
+        write(out=out, study="universality_histogram", data=pd.DataFrame({"comparison": [FEATURES]}), numbers={}, settings=settings, reader=reader,
+              stopwatch=stopwatch, missing=dict.fromkeys(KEYS, NO_TWIN), absent=NO_TWIN)
+        return
     matches = reader.matches()
     tables = {name: reader.features(name, "feature", "part") for name in groups(settings.dictionaries)[main]}
     live = {name: set(table.loc[table["part"] == "other", "feature"]) for name, table in tables.items()}
@@ -39,7 +44,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     found = {comparison: {name: values for name, values in samples.items() if len(values)} for comparison, samples in found.items()}
     for comparison, samples in found.items():
         if not samples:
-            raise UserError(f"{artifacts.MATCHES} has no {comparison} for {main}; set studies.twin to a dictionary of another model")
+            raise UserError(f"{artifacts.MATCHES} has no {comparison} for {main}; delete it and run `snakemake --cores all`")
     progress(1, 1)
     rows = [{"comparison": comparison, "dictionary": name, **row} for comparison, samples in found.items()
             for name, values in samples.items() for row in histogram(values["correlation"].to_numpy())]

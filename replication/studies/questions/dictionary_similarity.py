@@ -48,7 +48,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     main, twin = settings.studies.main, settings.studies.twin
     of = {name: sae for name, sae in settings.dictionaries.items() if sae.site == settings.dictionaries[main].site}
     live = {name: Live.of(reader.features(name, "feature", "density", "part", "moved"), reader.weights(name)["W_dec"]) for name in settings.dictionaries}
-    members = {group: [name for name in names if len(live[name].table)] for group, names in groups(of).items() if group != twin}
+    members = {group: [name for name in names if len(live[name].table)] for group, names in groups(of).items() if group != twin or group == main}
     seeds, start = members[main], members.get(sibling(main, "kaiming"), [])
     matrices = {name: reader.matrix(name) for name in (*members[main], *start)}
     progress(1, 2)

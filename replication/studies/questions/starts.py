@@ -21,12 +21,13 @@ def start_of(sae: Sae) -> str:
 def by_start(main: str, dictionaries: Mapping[str, Sae]) -> dict[str, list[str]]:
     """Replicates of one dictionary for each start that the run has, in the order of `STARTS`: the one fitted most often; of these one that is watched.
 
-    Where dead features are left alone, what is left must be known, so that such a dictionary counts when it is watched only.
+    Where dead features are left alone, what is left must be known, so that such a dictionary counts when it is watched only. How one that comes
+    from elsewhere began is not known.
     """
     found: dict[str, list[str]] = {}
     for name, members in groups(dictionaries).items():
         sae = dictionaries[name]
-        if not alike(name, main, dictionaries, *CHANGED) or (sae.leave and not sae.watch_vectors):
+        if sae.load or not alike(name, main, dictionaries, *CHANGED) or (sae.leave and not sae.watch_vectors):
             continue
         start = start_of(sae)
         if start not in found or _rank(found[start], dictionaries) < _rank(members, dictionaries):

@@ -37,6 +37,8 @@ BINS = {"start_cosine": np.linspace(-1, 1, 41), "weak_share": np.linspace(0, 1, 
 CLUSTERS = ("fires_on_one_input", "weak_neuron_weight", "weak_share_above_even", "tied_bias_extra_negative", "tied_bias_extra_per_norm", "released_by_weak",
             "unmoved")
 FITS = ("direction_cosine_across_seeds", "bias_alignment_own")
+OTHER_STARTS = tuple(f"rare_minus_{start}" for start in (WARMUP, TRANSPOSE))
+UNKNOWN = "how the main dictionary's features began is not known: it was not trained in this run"
 WATCHED = ("rare_keeps_falling", "deaths_minus_births", "decided_early", "left_minus_resampled")
 
 
@@ -46,6 +48,10 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     assert settings.dictionaries and settings.studies
     stopwatch, reader, main = Stopwatch(), Reader(layout), settings.studies.main
     starts = by_start(main, settings.dictionaries)
+    if not starts:
+        write(out=out, study="ultralow_dynamics", data=pd.DataFrame({"kind": ["none"]}), numbers={}, settings=settings, reader=reader, stopwatch=stopwatch,
+              missing=dict.fromkeys((*CLUSTERS, *FITS, *WATCHED, *OTHER_STARTS), UNKNOWN), absent=UNKNOWN)
+        return
     first = next(iter(starts))
     neurons = reader.features(f"{model_of(main)}/neurons", "density", "mean_on")
     weak = lower_cluster.weakest((neurons["density"] * neurons["mean_on"].fillna(0)).to_numpy(float))
@@ -138,4 +144,4 @@ def missing(groups: Mapping[str, Sequence[Found]], first: str) -> dict[str, str]
     why = dict.fromkeys(CLUSTERS, f"a cluster has fewer than {FEWEST} features")
     why |= dict.fromkeys(FITS, why[CLUSTERS[0]] if len(groups[first]) > 1 else "the run has one fit with the paper's start")
     why |= dict.fromkeys(WATCHED, f"fewer than {FEWEST} features to compare" if watched else "the run watches no dictionary with the paper's start")
-    return why | {f"rare_minus_{start}": "the run has not both starts" for start in (WARMUP, TRANSPOSE)}
+    return why | dict.fromkeys(OTHER_STARTS, "the run has not both starts")

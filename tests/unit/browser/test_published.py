@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from replication.browser import published
-from replication.browser.published import PublishedError, bring, read, survey
+from replication.browser.published import bring, card, survey
 from replication.browser.schema import Card, Example, Histogram, Relation
 from replication.cli import main
+from replication.features import published
+from replication.features.published import PublishedError, read
 from replication.progress import Progress
 from tests.browser.synthetic import HOSTILE
 
@@ -63,7 +64,7 @@ def card_of(site, index):
 def test_a_file_becomes_a_card_by_hand(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps(feature()))
     ids = {"a": 0, " b": 1, "\\xd8": 2, "z": 3, "y": 4, "p": 5}
-    assert read(tmp_path / "x.json").card(ids, "A/neurons") == Card(
+    assert card(read(tmp_path / "x.json"), ids, "A/neurons") == Card(
         7, Histogram([12, 3], [0, 0.5, 1]), Histogram([5, 2], [-0.2, 0.1, 0.4]), [(3, 0.31), (4, 0.2)], [(5, -0.2)],
         [Example(0, -1, -1, False, -1, [0, 1, 2], [(0, 0.98), (1, 0.1)], [(0, -0.02), (1, -0.4)])],  # a loss that rises is a log-likelihood that falls
         [Relation("weight", "A/neurons", 3, 0.4, 0.04), Relation("weight", "A/neurons", 1, 0.2, 0.02)])
@@ -79,7 +80,7 @@ def test_groups_are_numbered_in_their_order_and_a_rare_feature_has_the_top_only(
 def test_the_index_says_what_the_files_say(tmp_path):
     same = [window(["x", "q", "x"], [0.5, 0.1, 0.4], [0, 0, 0])] * 20
     mixed = [*same[:19], window(["x", "q"], [0.1, 0.3], [0, 0])]
-    files, columns, vocabulary = survey(put(tmp_path / "files", whole(0, same), whole(2, mixed), feature(3, density=9e-7), feature(4, [], density=1e-6)), Progress())
+    files, _, columns, vocabulary = survey(put(tmp_path / "files", whole(0, same), whole(2, mixed), feature(3, density=9e-7), feature(4, [], density=1e-6)), Progress())
     assert list(files) == [0, 2, 3, 4]
     assert columns.part.tolist() == [2, 0, 2, 1, 2]  # a missing file is a dead feature
     assert columns.single_token.tolist() == [1, 0, 0, 0, 0]  # the rule needs all 20 top examples

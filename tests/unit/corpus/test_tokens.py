@@ -37,6 +37,8 @@ def test_contexts_by_hand():
     assert contexts(parts, 3).tolist() == [[1, 2, 3], [4, 5, 6]]
     assert contexts(parts, 8).shape == (0, 8)
     assert contexts([], 4).shape == (0, 4)
+    assert contexts(parts, 4, bos=9).tolist() == [[9, 1, 2, 3], [9, 4, 5, 6]]
+    assert contexts([], 4, bos=9).shape == (0, 4)
 
 
 def test_batches():

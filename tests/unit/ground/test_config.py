@@ -85,6 +85,14 @@ def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
     ({"models": {"A": {"n_layers": 2}, "B": {}}, "dictionaries": {"A/1": {"d_sae": 512, "site": "mlp_act_0"}, "B/1": {"d_sae": 512}}},
      "studies.main names A/1, whose site is mlp_act_0, but ablation is exact only for mlp_act, mlp_out, resid_post of the last layer; name a dictionary"),
     ({"model": 3}, "model must be a mapping of settings, but is 3"),
+    ({"models__A": {"tokens": 0}}, "models.A.tokens is 0, but a model that is trained sees some"),
+    ({"sae__vectors": 0}, "dictionaries.A/0.vectors is 0, less than one batch of 2048"),
+    ({"models__G": {"load": "gelu-1l", "lr": 0.1}}, "models.G.lr means nothing, because models.G is loaded, not trained; it can have load, d_model, d_mlp"),
+    ({"models__G": {"load": "gelu-1l", "shuffle_of": "A"}}, "models.G.shuffle_of means nothing, because models.G is loaded"),
+    ({"models__G": {"load": "gelu-1l", "n_ctx": 32}}, "models differ in n_ctx"),
+    ({"dictionaries__A/mine": {"load": "x", "d_sae": 8, "replicates": 2}}, "dictionaries.A/mine.replicates means nothing, because dictionaries.A/mine is loaded"),
+    ({"dictionaries__A/mine": {"load": "x"}}, "dictionaries.A/mine.d_sae is missing: Features."),
+    ({"dictionaries__A/mine": {"load": "x", "d_sae": 8, "site": "hook_post"}}, "dictionaries.A/mine.site is 'hook_post', which models.A has not"),
 ])
 def test_bad_input_gets_one_sentence(changes, sentence):
     with pytest.raises(ConfigError) as refused:
@@ -126,6 +134,18 @@ def test_shared_vectors_are_stored_where_several_dictionaries_read_them():
     assert decided == {"A/mlp_act": "stored", "A/mlp_out": "streamed", "B/mlp_act": "streamed"}
     as_it_says = resolve(smoke())
     assert as_it_says.activations_of("B/mlp_act") == as_it_says.activations
+
+
+def test_what_is_loaded_takes_its_shape_from_the_sections_for_all_and_nothing_of_the_training():
+    given = smoke(**{"models__G": {"load": "gelu-1l", "tokens": 22}, "models__copy": {"shuffle_of": "G"}, "dictionaries__G/1": {"load": "someone/weights:a", "d_sae": 8}})
+    config = resolve(given)
+    model, sae = config.models["G"], config.dictionaries["G/1"]
+    assert (model.d_mlp, model.n_ctx, model.tokens, model.lr) == (64, 64, 22, Model.lr)
+    assert (sae.vectors, sae.l1, sae.batch, sae.resamplings, sae.site) == (0, 0, 1, 0, "mlp_act")
+    assert config.loaded("models") == ["G"] and config.loaded("dictionaries") == ["G/1"] and "G" not in config.trained_models() and "copy" not in config.trained_models()
+    settings = config.settings(model="G", dictionary="G/1")
+    assert Settings.parse(settings.json()) == settings
+    assert resolve(smoke(models={"G": {"load": "x"}}, dictionaries={"G/1": {"load": "x", "d_sae": 4}}, studies={"main": "G/1", "twin": "G/1"})).trained_models() == []
 
 
 def test_sites_of_models_with_one_layer_and_more():

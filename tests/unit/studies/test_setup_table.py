@@ -1,5 +1,6 @@
 """The table of all dictionaries, from tables whose sums are known."""
 
+import math
 from types import SimpleNamespace
 
 import pandas as pd
@@ -7,6 +8,8 @@ import pytest
 
 from replication.config import resolve
 from replication.exhibits.setup.setup_runs import spread
+from replication.exhibits.setup.setup_table import draw
+from replication.exhibits.study import Study
 from replication.studies import STUDIES
 from replication.studies.setup import setup_table
 from tests.planted import raw
@@ -40,6 +43,19 @@ def test_headline_counts_what_was_trained(settings):
                        "dictionaries": 4, "d_vocab": 512}
     setup = {row["what"]: row["value"] for row in setup_table.setup(settings, runs, {"bytes": 123})}
     assert (setup["d_mlp"], setup["l1"], setup["corpus_bytes"], setup["main"]) == ("24", "0.005", "123", "A/1")
+
+
+def test_what_others_trained_is_not_said_to_be_trained_as_the_config_says():
+    given = raw() | {"models": {"A": {"load": "gelu-1l"}}, "dictionaries": {"A/1": {"load": "x", "d_sae": 192}}, "studies": {"twin": "A/1"}}
+    given["corpus"] |= {"tokenizer": "someone/tokenizer"}
+    settings = STUDIES["setup_table"].settings(resolve(given))
+    runs = pd.DataFrame([setup_table.row(reader(0.5), settings, "A/1", settings.dictionaries["A/1"])])
+    numbers = {key: number.value for key, number in setup_table.headline(settings, runs).items()}
+    assert all(math.isnan(numbers[key]) for key in ("vectors", "tokens", "d_vocab")) and numbers["largest_dictionary"] == 192
+    rows = setup_table.setup(settings, runs, {"bytes": 123})
+    assert {row["what"] for row in rows if not row["value"]} == {"vectors", "tokens", "d_vocab", "batch", "l1", "l1_warmup", "init"}
+    lines = {line[1]: line[3] for line in draw(Study(pd.DataFrame(rows).assign(table="setup"), {}, {}, {}, pd.DataFrame())).rows}
+    assert [lines[what] for what in ("vectors of training", "batch", "start of the encoder, l1 warm-up")] == ["not known"] * 3 and lines["neurons of the MLP"] == "24"
 
 
 def test_a_shuffled_model_has_the_tokens_of_the_one_it_copies(settings):
