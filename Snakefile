@@ -33,6 +33,7 @@ wildcard_constraints:
     model="|".join(config_.models),
     site="|".join(sorted({sae.site for sae in config_.dictionaries.values()})),
     id="|".join(sorted({name.partition("/")[2] for name in config_.dictionaries})),
+    part=r"\d+",
 
 
 localrules:

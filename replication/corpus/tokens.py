@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from replication import artifacts
 from replication.config import Settings, UserError
@@ -27,7 +26,7 @@ BATCH_CHARACTERS = 2_000_000
 
 
 def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, out: Path, progress: Progress) -> None:
-    """Write both splits as shards of contexts and the unigram counts of the training split into `out`.
+    """Write both splits of a part as shards of contexts, and the unigram counts of its training split, into `out`.
 
     Raises UserError when the training text does not fill one context.
     """
@@ -35,23 +34,22 @@ def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, 
     artifacts.check(tokenizer.parent, tokenizer.name, name=artifacts.TOKENIZER_META)
     encoder = load(tokenizer)
     total = artifacts.read_json(documents.parent / artifacts.CORPUS)["bytes"]
-    files = {}
-    done = 0
-    for split, name in SPLITS.items():
-        parts = []
-        for part, size in encoded(read(documents, held_out=split == "held_out"), encoder):
-            parts.append(part)
-            done += size
-            progress(done, total)
-        tokens = contexts(parts, n_ctx)
-        if split == "train":
-            if not len(tokens):
-                raise UserError(f"the training text is {sum(map(len, parts))} tokens, less than one context of {n_ctx}; "
+    files = {split: out / name for split, name in SPLITS.items()} | {"unigrams": out / artifacts.UNIGRAMS}
+    counts = np.zeros(encoder.get_vocab_size(), np.int64)
+    seen = done = 0
+    for split in SPLITS:
+        with shards.writing(files[split], n_ctx) as shard:
+            for tokens, size in encoded(read(documents, held_out=split == "held_out"), encoder):
+                full = shard.append(tokens)
+                if split == "train":
+                    counts += np.bincount(full, minlength=len(counts))
+                    seen += len(tokens)
+                done += size
+                progress(done, total)
+            if split == "train" and not shard.contexts:
+                raise UserError(f"the training text is {seen} tokens, less than one context of {n_ctx}; "
                                 "give more text (corpus.max_bytes, corpus.paths) or lower n_ctx")
-            files["unigrams"] = out / artifacts.UNIGRAMS
-            artifacts.write_tensors(files["unigrams"], {shards.COUNTS: torch.bincount(tokens.flatten(), minlength=encoder.get_vocab_size())})
-        files[split] = out / name
-        shards.write_tokens(files[split], tokens)
+    artifacts.write_tensors(files["unigrams"], {shards.COUNTS: torch.from_numpy(counts)})
     artifacts.write_meta(out, stage="corpus tokens", settings=settings, files=files, inputs={"documents": documents, "tokenizer": tokenizer},
                          stopwatch=stopwatch, name=artifacts.TOKENS_META, n_ctx=n_ctx)
 
@@ -79,13 +77,6 @@ def batches(texts: Iterable[str], characters: int) -> Iterator[list[str]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def contexts(parts: list[Int[np.ndarray, " token"]], n_ctx: int) -> Int[Tensor, "context n_ctx"]:
-    """Tokens in rows of `n_ctx`, int32; the last ones, which fill no row, are left out."""
-    tokens = np.concatenate([np.zeros(0, np.int32), *parts])
-    rows = len(tokens) // n_ctx
-    return torch.from_numpy(tokens[: rows * n_ctx].reshape(rows, n_ctx))
 
 
 def as_dataset(folder: Path, split: str) -> "Dataset":
