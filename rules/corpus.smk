@@ -17,6 +17,7 @@ rule corpus_documents:
         R.log("corpus/documents/{part}.log"),
     benchmark:
         R.benchmark("corpus/documents/{part}.tsv")
+    priority: lambda wildcards: len(PARTS) - int(wildcards.part)
     threads: 1
     resources:
         mem_mb=2000,
@@ -25,8 +26,8 @@ rule corpus_documents:
     params:
         settings=config_.settings("corpus").json(),
         source=fingerprint(config_.corpus),
-        state=R.state("corpus", "{part}"),
-        out=R.part("{part}"),
+        state=lambda wildcards: R.state("corpus", wildcards.part),
+        out=lambda wildcards: R.part(wildcards.part),
     message:
         "corpus: collect the text of part {wildcards.part}"
     shell:
@@ -34,7 +35,7 @@ rule corpus_documents:
         " --state {params.state} --out {params.out}"
 
 
-# The first part has every so-manieth file of the dataset, so it is spread over it, and no other has to be waited for.
+# The first part has every so-manieth file of the dataset, so it is spread over it; it is collected first, and no other has to be waited for.
 rule corpus_tokenizer:
     input:
         code=code("replication.corpus.tokenizer"),
@@ -46,7 +47,8 @@ rule corpus_tokenizer:
         R.log("corpus/tokenizer.log"),
     benchmark:
         R.benchmark("corpus/tokenizer.tsv")
-    threads: workflow.cores or THREADS
+    priority: len(PARTS) + 1
+    threads: 1
     resources:
         mem_mb=1000,
         runtime=60,
@@ -60,8 +62,8 @@ rule corpus_tokenizer:
         "python -m replication corpus tokenizer --settings {params.settings:q} --log {log} --documents {input.documents} --out {params.out}"
 
 
-# One thread is what it claims, so that parts are encoded while others are still collected; the tokenizer also takes cores
-# that are idle, and its tokens are the same by any number. Its outputs would double the disk, and go when they are joined.
+# It claims one thread and goes first, as the tokenizer does, so that parts are encoded while others are still collected; both
+# also use cores that are idle, with the same result by any number. Its outputs would double the disk, and go when joined.
 rule corpus_tokens:
     input:
         code=code("replication.corpus.tokens"),
@@ -76,7 +78,7 @@ rule corpus_tokens:
         R.log("corpus/tokens/{part}.log"),
     benchmark:
         R.benchmark("corpus/tokens/{part}.tsv")
-    priority: 1
+    priority: len(PARTS) + 1
     threads: 1
     resources:
         mem_mb=1500,
@@ -85,7 +87,7 @@ rule corpus_tokens:
     params:
         settings=config_.settings("compute", "corpus").json(),
         n_ctx=next(iter(config_.models.values())).n_ctx,
-        out=R.part("{part}"),
+        out=lambda wildcards: R.part(wildcards.part),
     message:
         "corpus: encode part {wildcards.part} and cut it into contexts"
     shell:
