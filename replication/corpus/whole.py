@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from replication import artifacts
 from replication.config import Settings, UserError
 from replication.corpus import shards
@@ -34,7 +36,7 @@ def join(*, parts: Sequence[Path], settings: Settings, out: Path, progress: Prog
     files = {split: out / name for split, name in SPLITS.items()} | {"unigrams": out / artifacts.UNIGRAMS}
     for split, name in progress.over(SPLITS.items(), len(SPLITS)):
         shards.join([folder / name for folder in parts], files[split])
-    counts = sum(shards.read_counts(folder / artifacts.UNIGRAMS) for folder in parts)
+    counts = torch.stack([shards.read_counts(folder / artifacts.UNIGRAMS) for folder in parts]).sum(0)
     artifacts.write_tensors(files["unigrams"], {shards.COUNTS: counts})
     inputs = {f"part {folder.name}": folder / artifacts.CORPUS for folder in parts}
     artifacts.write_meta(out, stage="corpus tokens", settings=settings, files=files, inputs=inputs | {"tokenizer": out / artifacts.TOKENIZER},
