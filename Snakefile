@@ -35,6 +35,7 @@ wildcard_constraints:
     model="|".join(config_.models),
     site="|".join(sorted({sae.site for sae in config_.dictionaries.values()})),
     id="|".join(sorted({name.partition("/")[2] for name in config_.dictionaries})),
+    part=r"\d+",
 
 
 # On a cluster these stay where Snakemake runs: they talk to the network, which nodes often lack, and one key's requests are bounded together.

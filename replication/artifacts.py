@@ -67,6 +67,10 @@ class Layout:
         """Documents, tokenizer, tokens, unigram counts."""
         return self.root / "corpus"
 
+    def part(self, number: int | str) -> Path:
+        """One of the parts in which the corpus is collected and encoded."""
+        return self.corpus() / "parts" / str(number)
+
     def model(self, name: str) -> Path:
         """A transformer, such as `A`."""
         return self.root / "model" / name

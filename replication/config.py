@@ -47,6 +47,8 @@ class Corpus:
     name: str = setting("`hub` only: the dataset, such as monology/pile-uncopyrighted.", default="")
     subset: str = setting("`hub` only: the configuration of the dataset, empty for the default one.", default="")
     split: str = setting("`hub` only: the split.", default="train")
+    revision: str = setting("`hub` only: a commit, tag or branch of the dataset, empty for the newest one; every part must find the same.", default="")
+    shards: int = setting("`hub` only: parts that are collected and encoded side by side, each of every so-manieth file and an equal share of `max_bytes`.", default=1, within=(1, 10_000))
     paths: tuple[str, ...] = setting("`local` only: files or folders of .jsonl, .jsonl.xz, .txt, .md, .parquet.", default=())
     text_field: str = setting("Column or key that holds the text.", default="text")
     max_bytes: int = setting("UTF-8 bytes of text that are used.", default=100_000_000, within=(1, None))
@@ -428,6 +430,8 @@ def _check_corpus(corpus: Corpus) -> None:
         raise ConfigError("corpus.name is missing: source 'hub' needs the name of a dataset, such as monology/pile-uncopyrighted")
     if corpus.source == "local" and not corpus.paths:
         raise ConfigError("corpus.paths is missing: source 'local' needs files or folders")
+    if corpus.source != "hub" and corpus.shards > 1:
+        raise ConfigError(f"corpus.shards is {corpus.shards}, but only source 'hub' is read in parts; set it to 1")
 
 
 def _check_models(config: Config) -> None:

@@ -1,40 +1,46 @@
-# Text, its tokenizer, and contexts of tokens. `source` is no input but a parameter: see replication/corpus/sources.py, fingerprint.
+# Text, its tokenizer, and contexts of tokens: collected and encoded in `corpus.shards` parts, side by side, then joined.
+# `source` is no input but a parameter: see replication/corpus/sources.py, fingerprint.
 from replication.corpus.sources import fingerprint
+
+PARTS = [R.part(number) for number in range(config_.corpus.shards)]
 
 
 rule corpus_documents:
     input:
         code=code("replication.corpus.documents")
         + code(f"replication.corpus.{config_.corpus.source}"),
-        reference=written("replication", "corpus", "installed_reference.json"),
     output:
-        documents=R.corpus() / "documents.parquet",
-        summary=R.corpus() / "corpus.json",
-        meta=R.corpus() / "meta.json",
+        documents=R.part("{part}") / "documents.parquet",
+        summary=R.part("{part}") / "corpus.json",
+        meta=R.part("{part}") / "meta.json",
     log:
-        R.log("corpus/documents.log"),
+        R.log("corpus/documents/{part}.log"),
     benchmark:
-        R.benchmark("corpus/documents.tsv")
+        R.benchmark("corpus/documents/{part}.tsv")
+    priority: lambda wildcards: len(PARTS) - int(wildcards.part)
     threads: 1
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(2000),
         disk_mb=text_mb(config_),
-        runtime=120,
+        runtime=720,
         gpu=0,
     params:
         settings=config_.settings("corpus").json(),
         source=fingerprint(config_.corpus),
-        out=R.corpus(),
+        state=lambda wildcards: R.state("corpus", wildcards.part),
+        out=lambda wildcards: R.part(wildcards.part),
     message:
-        "corpus: collect the text"
+        "corpus: collect the text of part {wildcards.part}"
     shell:
-        "python -m replication corpus documents --settings {params.settings:q} --log {log} --out {params.out}"
+        "python -m replication corpus documents --settings {params.settings:q} --log {log} --part {wildcards.part}"
+        " --state {params.state} --out {params.out}"
 
 
+# The first part has every so-manieth file of the dataset, so it is spread over it; it is collected first, and no other has to be waited for.
 rule corpus_tokenizer:
     input:
         code=code("replication.corpus.tokenizer"),
-        documents=R.corpus() / "documents.parquet",
+        documents=R.part(0) / "documents.parquet",
     output:
         tokenizer=R.corpus() / "tokenizer.json",
         meta=R.corpus() / "tokenizer.meta.json",
@@ -42,7 +48,8 @@ rule corpus_tokenizer:
         R.log("corpus/tokenizer.log"),
     benchmark:
         R.benchmark("corpus/tokenizer.tsv")
-    threads: workflow.cores or THREADS
+    priority: len(PARTS) + 1
+    threads: 1
     resources:
         mem_mb=memory(1000),
         disk_mb=100,
@@ -57,21 +64,24 @@ rule corpus_tokenizer:
         "python -m replication corpus tokenizer --settings {params.settings:q} --log {log} --documents {input.documents} --out {params.out}"
 
 
+# It claims one thread and goes first, as the tokenizer does, so that parts are encoded while others are still collected; both
+# also use cores that are idle, with the same result by any number. Its outputs would double the disk, and go when joined.
 rule corpus_tokens:
     input:
         code=code("replication.corpus.tokens"),
-        documents=R.corpus() / "documents.parquet",
+        documents=R.part("{part}") / "documents.parquet",
         tokenizer=R.corpus() / "tokenizer.json",
     output:
-        train=R.corpus() / "train.safetensors",
-        held_out=R.corpus() / "held_out.safetensors",
-        unigrams=R.corpus() / "unigrams.safetensors",
-        meta=R.corpus() / "tokens.meta.json",
+        train=temp(R.part("{part}") / "train.safetensors"),
+        held_out=temp(R.part("{part}") / "held_out.safetensors"),
+        unigrams=temp(R.part("{part}") / "unigrams.safetensors"),
+        meta=temp(R.part("{part}") / "tokens.meta.json"),
     log:
-        R.log("corpus/tokens.log"),
+        R.log("corpus/tokens/{part}.log"),
     benchmark:
-        R.benchmark("corpus/tokens.tsv")
-    threads: workflow.cores or THREADS
+        R.benchmark("corpus/tokens/{part}.tsv")
+    priority: len(PARTS) + 1
+    threads: 1
     resources:
         mem_mb=memory(1500),
         disk_mb=text_mb(config_),
@@ -80,9 +90,54 @@ rule corpus_tokens:
     params:
         settings=config_.settings("compute", "corpus").json(),
         n_ctx=next(iter(config_.models.values())).n_ctx,
-        out=R.corpus(),
+        out=lambda wildcards: R.part(wildcards.part),
     message:
-        "corpus: encode the text and cut it into contexts"
+        "corpus: encode part {wildcards.part} and cut it into contexts"
     shell:
         "python -m replication corpus tokens --settings {params.settings:q} --log {log} --documents {input.documents}"
         " --tokenizer {input.tokenizer} --n-ctx {params.n_ctx} --out {params.out}"
+
+
+rule corpus:
+    input:
+        code=code("replication.corpus.whole")
+        + code(f"replication.corpus.{config_.corpus.source}"),
+        reference=written("replication", "corpus", "installed_reference.json"),
+        tokenizer=R.corpus() / "tokenizer.json",
+        summaries=[part / "corpus.json" for part in PARTS],
+        tokens=[
+            part / name
+            for part in PARTS
+            for name in (
+                "train.safetensors",
+                "held_out.safetensors",
+                "unigrams.safetensors",
+                "tokens.meta.json",
+            )
+        ],
+    output:
+        train=R.corpus() / "train.safetensors",
+        held_out=R.corpus() / "held_out.safetensors",
+        unigrams=R.corpus() / "unigrams.safetensors",
+        tokens_meta=R.corpus() / "tokens.meta.json",
+        summary=R.corpus() / "corpus.json",
+        meta=R.corpus() / "meta.json",
+    log:
+        R.log("corpus/corpus.log"),
+    benchmark:
+        R.benchmark("corpus/corpus.tsv")
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        disk_mb=text_mb(config_),
+        runtime=240,
+        gpu=0,
+    params:
+        settings=config_.settings("corpus").json(),
+        source=fingerprint(config_.corpus),
+        parts=PARTS,
+        out=R.corpus(),
+    message:
+        "corpus: put the parts together"
+    shell:
+        "python -m replication corpus join --settings {params.settings:q} --log {log} --parts {params.parts} --out {params.out}"

@@ -1,14 +1,14 @@
 """Documents: texts without duplicates, cut where very long, sampled by content hash, with a held-out split."""
 
 import hashlib
-import heapq
-from collections import Counter
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from replication import artifacts
-from replication.config import Settings, UserError
-from replication.corpus.sources import Text, fingerprint, source
+from replication.config import Corpus, Settings, UserError
+from replication.corpus.runs import Runs
+from replication.corpus.sources import Position, Text, fingerprint, source
 from replication.corpus.table import Document, write
 from replication.progress import Progress
 from replication.provenance import Stopwatch
@@ -19,81 +19,91 @@ PIECE_BYTES = 200_000
 
 
 class Sample:
-    """The documents with the smallest ids that fit into `max_bytes`: a uniform random sample, whatever the order they come in.
+    """The documents with the smallest ids that fit into `max_bytes`, a uniform random sample, and counts of all that there are.
 
-    Memory is bounded by `max_bytes`: a document that does not fit bars itself and all with larger ids. Source: ours.
+    A document that does not fit bars itself and all with larger ids. Source: ours.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self.max_bytes, self.bytes = max_bytes, 0
-        self.bar: int | None = None
-        self._heap: list[tuple[int, Document]] = []
+        self.max_bytes = max_bytes
+        self.documents = self.bytes = self.held_out_documents = self.held_out_bytes = self.available_documents = self.available_bytes = 0
+        self._manifest = hashlib.sha256()
 
-    def offer(self, document: Document) -> None:
-        """Take the document in, and drop those with the largest ids while there is too much."""
-        order = int(document.id, 16)
-        if self.bar is not None and order >= self.bar:
-            return
-        heapq.heappush(self._heap, (-order, document))
-        self.bytes += document.bytes
-        while self.bytes > self.max_bytes:
-            dropped, last = heapq.heappop(self._heap)
-            self.bytes -= last.bytes
-            self.bar = -dropped
+    def of(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """Those of `documents`, which come by id, that are in the sample; counts them all."""
+        barred = False
+        for document in documents:
+            self._manifest.update(("\n" + document.id if self.available_documents else document.id).encode())
+            self.available_documents += 1
+            self.available_bytes += document.bytes
+            barred = barred or self.bytes + document.bytes > self.max_bytes
+            if not barred:
+                self.documents += 1
+                self.bytes += document.bytes
+                self.held_out_documents += document.held_out
+                self.held_out_bytes += document.held_out * document.bytes
+                yield document
 
-    def documents(self) -> list[Document]:
-        """What was kept, by id."""
-        return [document for _, document in sorted(self._heap, reverse=True)]
+    def manifest(self) -> str:
+        """As `manifest` of the ids of all documents that came."""
+        return self._manifest.hexdigest()
 
 
-def collect(*, settings: Settings, out: Path, progress: Progress) -> None:
-    """Write `documents.parquet` and `corpus.json` into `out`.
+def collect(*, part: int = 0, settings: Settings, state: Path, out: Path, progress: Progress) -> None:
+    """Write `documents.parquet` and `corpus.json` of a part into `out`, by way of sorted runs in `state`.
 
-    Raises UserError when the source cannot be read, is empty, or holds no document as small as `corpus.max_bytes`.
+    Raises UserError when the source cannot be read, is empty, or holds no document as small as the part's share of
+    `corpus.max_bytes`. A source that can go on from where it was does so after a kill, with the same result.
     """
     assert settings.corpus is not None
-    corpus, stopwatch, skipped = settings.corpus, Stopwatch(), Counter[str]()
-    origin, sample, sizes = source(corpus), Sample(corpus.max_bytes), dict[str, int]()
-    for document in available(origin.texts(corpus, skipped, progress), corpus.holdout, skipped):
-        sizes[document.id] = document.bytes
-        sample.offer(document)
-    documents = sample.documents()
-    if not sizes:
-        name = corpus.name or ", ".join(corpus.paths) or "the list of installed packages"
-        raise UserError(f"the corpus is empty: {name} gave no text; see `corpus` in the config")
-    if not documents:
-        raise UserError(f"corpus.max_bytes is {corpus.max_bytes}, less than the first document; raise it to at least {PIECE_BYTES}")
+    corpus, stopwatch = settings.corpus, Stopwatch()
+    origin, sample = source(corpus), Sample(corpus.max_bytes // corpus.shards)
+    runs = Runs(state, f"{settings.hash()} {part}", sample.max_bytes)
+    position = Position(part, runs.state)
+    for text in origin.texts(corpus, position, runs.skipped, progress):
+        for document in documents_of(text, corpus.holdout):
+            runs.add(document)
+        if runs.full:
+            runs.spill(position.read())
+    chosen = sample.of(runs.merged())
+    first = next(chosen, None)
+    if first is None:
+        runs.clear()
+        raise UserError(_nothing(corpus, sample))
     path, summary = out / artifacts.DOCUMENTS, out / artifacts.CORPUS
-    write(path, documents)
-    held_out = [document for document in documents if document.held_out]
+    write(path, itertools.chain([first], chosen))
+    revision = (position.read() or {}).get("revision")
     artifacts.write_json(summary, {
-        "source": corpus.source, "documents": len(documents), "bytes": sample.bytes, "available_documents": len(sizes), "available_bytes": sum(sizes.values()),
-        "held_out_documents": len(held_out), "held_out_bytes": sum(document.bytes for document in held_out),
-        "duplicates": skipped.pop("duplicates", 0), "skipped": dict(sorted(skipped.items())),
-        "manifest_sha256": manifest(sizes), **origin.compare(manifest(sizes), progress),
+        "source": corpus.source, "documents": sample.documents, "bytes": sample.bytes,
+        "available_documents": sample.available_documents, "available_bytes": sample.available_bytes,
+        "held_out_documents": sample.held_out_documents, "held_out_bytes": sample.held_out_bytes,
+        "duplicates": runs.added - sample.available_documents, "skipped": dict(sorted(runs.skipped.items())),
+        "manifest_sha256": sample.manifest(), **({"revision": revision} if revision else {}),
     })
     artifacts.write_meta(out, stage="corpus documents", settings=settings, files={"documents": path, "corpus": summary}, inputs={},
-                         stopwatch=stopwatch, fingerprint=fingerprint(corpus))
+                         stopwatch=stopwatch, part=part, fingerprint=fingerprint(corpus))
+    runs.clear()
 
 
-def available(texts: Iterable[Text], holdout: float, skipped: Counter[str] | None = None) -> Iterator[Document]:
-    """Texts as documents, each content once; counts duplicates in `skipped`. Raises UserError for half a surrogate pair."""
-    seen: set[str] = set()
-    for place, text in texts:
-        try:
-            data = text.encode()
-        except UnicodeEncodeError:
-            raise UserError(f"{place} holds half of a surrogate pair, which is not UTF-8; repair or remove that text") from None
-        # Pieces of one text go to the same side of the split.
-        held_out = in_holdout(hashlib.sha256(data).hexdigest(), holdout)
-        for number, piece in enumerate(pieces(data, PIECE_BYTES)):
-            digest = hashlib.sha256(piece).hexdigest()[:16]
-            if digest in seen:
-                if skipped is not None:
-                    skipped["duplicates"] += 1
-                continue
-            seen.add(digest)
-            yield Document(digest, f"{place}#{number}" if number else place, held_out, len(piece), piece.decode())
+def _nothing(corpus: Corpus, sample: Sample) -> str:
+    if not sample.available_documents:
+        name = corpus.name or ", ".join(corpus.paths) or "the list of installed packages"
+        return f"the corpus is empty: {name} gave no text; see `corpus` in the config"
+    share = "" if corpus.shards == 1 else f", of which each of {corpus.shards} parts has {sample.max_bytes}"
+    return f"corpus.max_bytes is {corpus.max_bytes}{share}, less than the first document; raise it to at least {PIECE_BYTES * corpus.shards}"
+
+
+def documents_of(text: Text, holdout: float) -> Iterator[Document]:
+    """A text as one document or several. Raises UserError for half a surrogate pair."""
+    try:
+        data = text.text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{text.source} holds half of a surrogate pair, which is not UTF-8; repair or remove that text") from None
+    # Pieces of one text go to the same side of the split.
+    held_out = in_holdout(hashlib.sha256(data).hexdigest(), holdout)
+    for number, piece in enumerate(pieces(data, PIECE_BYTES)):
+        digest = hashlib.sha256(piece).hexdigest()[:16]
+        yield Document(digest, f"{text.source}#{number}" if number else text.source, held_out, len(piece), piece.decode())
 
 
 def in_holdout(digest: str, share: float) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from replication import artifacts
 from replication.config import Corpus
-from replication.corpus.sources import Text
+from replication.corpus.sources import Position, Text
 from replication.progress import Progress
 
 REFERENCE = Path(__file__).with_name("installed_reference.json")
@@ -64,7 +64,7 @@ class File(NamedTuple):
     digest: bytes
 
 
-def texts(corpus: Corpus, skipped: Counter[str], progress: Progress) -> Iterator[Text]:
+def texts(corpus: Corpus, position: Position, skipped: Counter[str], progress: Progress) -> Iterator[Text]:
     """Texts of all installed packages of the list, package by package, in content-hash order within one.
 
     Of a package with more than PACKAGE_BYTES, files are taken in the order of their hash, a uniform random sample.
@@ -124,9 +124,10 @@ def write_reference() -> dict[str, Any]:
 
     ``python -c "from replication.corpus.installed import write_reference; write_reference()"``, and commit the file.
     """
-    from replication.corpus.documents import available, manifest
+    from replication.corpus.documents import documents_of, manifest
 
-    documents = {document.id: document.bytes for document in available(texts(Corpus(), Counter(), Progress()), holdout=0.0)}
+    found = (documents_of(text, holdout=0.0) for text in texts(Corpus(), Position(), Counter(), Progress()))
+    documents = {document.id: document.bytes for pieces in found for document in pieces}
     content = {"manifest_sha256": manifest(documents), "documents": len(documents), "bytes": sum(documents.values()), "packages": versions()}
     artifacts.write_json(REFERENCE, content)
     return content

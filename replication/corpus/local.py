@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.config import Corpus, UserError
-from replication.corpus.sources import NO_REFERENCE, Text, glance
+from replication.corpus.sources import NO_REFERENCE, Position, Text, glance
 from replication.progress import Progress
 
 SUFFIXES = (".jsonl", ".jsonl.xz", ".txt", ".md", ".parquet")
@@ -26,7 +26,7 @@ def candidates(path: Path) -> list[Path]:
                   and not any(part.startswith(".") for part in file.relative_to(path).parts))
 
 
-def texts(corpus: Corpus, skipped: Counter[str], progress: Progress) -> Iterator[Text]:
+def texts(corpus: Corpus, position: Position, skipped: Counter[str], progress: Progress) -> Iterator[Text]:
     """Texts of all files, named `file:line` (jsonl), `file:row` (parquet) or `file`, relative to the folder that was named.
 
     Raises UserError for a path that does not exist, an unknown suffix, a folder without text, text that is not UTF-8, a

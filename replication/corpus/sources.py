@@ -3,7 +3,8 @@
 import hashlib
 import importlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -22,11 +23,26 @@ class Text(NamedTuple):
     text: str
 
 
+@dataclass
+class Position:
+    """Where in its source a job is: in which part, from which state it starts (None: the beginning), and how to read the state it is in.
+
+    Only a source that can go on in the middle sets `read`; the state holds JSON values and is that after the last text that came.
+    """
+
+    part: int = 0
+    state: dict[str, Any] | None = None
+    read: Callable[[], dict[str, Any] | None] = lambda: None
+
+
 class Source(Protocol):
     """What a source's module has."""
 
-    def texts(self, corpus: Corpus, skipped: Counter[str], progress: Progress) -> Iterator[Text]:
-        """All texts in a fixed order; counts what it leaves out, by reason, in `skipped`. Raises UserError for what cannot be read."""
+    def texts(self, corpus: Corpus, position: Position, skipped: Counter[str], progress: Progress) -> Iterator[Text]:
+        """All texts of a part from a position on, in a fixed order; counts what it leaves out, by reason, in `skipped`.
+
+        Raises UserError for what cannot be read.
+        """
         ...
 
     def marks(self, corpus: Corpus) -> list[str]:

@@ -1,6 +1,6 @@
-"""The table of documents: what `documents.parquet` holds, how it is written and read."""
+"""The table of documents: what `documents.parquet` holds, how it is written and read, always a group of rows at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,16 +19,25 @@ class Document(NamedTuple):
     text: str
 
 
-def write(path: Path, documents: list[Document]) -> None:
-    """Documents as parquet, in the order given."""
+def write(path: Path, documents: Iterable[Document], group_bytes: int | None = None) -> None:
+    """Documents as parquet, in the order given; a group of rows has ROW_GROUP documents, or fewer once it holds `group_bytes` of text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     schema = pa.schema([("document", pa.string()), ("source", pa.string()), ("held_out", pa.bool_()), ("bytes", pa.int64()), ("text", pa.string())])
     with artifacts.atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd", compression_level=1) as writer:
-        for start in range(0, len(documents), ROW_GROUP):
-            columns = zip(*documents[start : start + ROW_GROUP], strict=True)
+        for group in _groups(documents, group_bytes):
+            columns = zip(*group, strict=True)
             writer.write_table(pa.table([pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema))
+
+
+def rows(path: Path) -> Iterator[Document]:
+    """Documents of a table as they lie in it."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as table:
+        for number in range(table.num_row_groups):
+            yield from map(Document, *(column.to_pylist() for column in table.read_row_group(number, use_threads=False).columns))
 
 
 def read(path: Path, *, held_out: bool) -> Iterator[str]:
@@ -38,3 +47,16 @@ def read(path: Path, *, held_out: bool) -> Iterator[str]:
     artifacts.check(path.parent, path.name)
     for batch in pq.ParquetFile(path).iter_batches(batch_size=ROW_GROUP, columns=["held_out", "text"]):
         yield from (text for side, text in zip(*(column.to_pylist() for column in batch.columns), strict=True) if side == held_out)
+
+
+def _groups(documents: Iterable[Document], group_bytes: int | None) -> Iterator[list[Document]]:
+    group: list[Document] = []
+    size = 0
+    for document in documents:
+        group.append(document)
+        size += len(document.text)
+        if len(group) == ROW_GROUP or (group_bytes is not None and size >= group_bytes):
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

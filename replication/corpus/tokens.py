@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from replication import artifacts
 from replication.config import Settings, UserError
@@ -31,7 +30,7 @@ BATCH_CHARACTERS = 2_000_000
 
 
 def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, out: Path, progress: Progress) -> None:
-    """Write both splits as shards of contexts and the unigram counts of the training split into `out`.
+    """Write both splits of a part as shards of contexts, and the unigram counts of its training split, into `out`.
 
     Raises UserError when the training text does not fill one context, or the tokenizer lacks `corpus.bos`.
     """
@@ -43,23 +42,22 @@ def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, 
     if settings.corpus.bos and bos is None:
         raise UserError(f"corpus.bos is {settings.corpus.bos!r}, which is no token of corpus.tokenizer; name one, or leave it empty")
     total = artifacts.read_json(documents.parent / artifacts.CORPUS)["bytes"]
-    files = {}
-    done = 0
-    for split, name in SPLITS.items():
-        parts = []
-        for part, size in encoded(read(documents, held_out=split == "held_out"), encoder):
-            parts.append(part)
-            done += size
-            progress(done, total)
-        tokens = contexts(parts, n_ctx, bos)
-        if split == "train":
-            if not len(tokens):
-                raise UserError(f"the training text is {sum(map(len, parts))} tokens, less than one context of {n_ctx}; "
+    files = {split: out / name for split, name in SPLITS.items()} | {"unigrams": out / artifacts.UNIGRAMS}
+    counts = np.zeros(encoder.get_vocab_size(), np.int64)
+    seen = done = 0
+    for split in SPLITS:
+        with shards.writing(files[split], n_ctx, bos) as shard:
+            for tokens, size in encoded(read(documents, held_out=split == "held_out"), encoder):
+                full = shard.append(tokens)
+                if split == "train":
+                    counts += np.bincount(full, minlength=len(counts))
+                    seen += len(tokens)
+                done += size
+                progress(done, total)
+            if split == "train" and not shard.contexts:
+                raise UserError(f"the training text is {seen} tokens, less than one context of {n_ctx}; "
                                 "give more text (corpus.max_bytes, corpus.paths) or lower n_ctx")
-            files["unigrams"] = out / artifacts.UNIGRAMS
-            artifacts.write_tensors(files["unigrams"], {shards.COUNTS: torch.bincount(tokens.flatten(), minlength=encoder.get_vocab_size())})
-        files[split] = out / name
-        shards.write_tokens(files[split], tokens)
+    artifacts.write_tensors(files["unigrams"], {shards.COUNTS: torch.from_numpy(counts)})
     artifacts.write_meta(out, stage="corpus tokens", settings=settings, files=files, inputs={"documents": documents, "tokenizer": tokenizer},
                          stopwatch=stopwatch, name=artifacts.TOKENS_META, n_ctx=n_ctx)
 
@@ -87,15 +85,6 @@ def batches(texts: Iterable[str], characters: int) -> Iterator[list[str]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def contexts(parts: list[Int[np.ndarray, " token"]], n_ctx: int, bos: int | None = None) -> Int[Tensor, "context n_ctx"]:
-    """Tokens in rows of `n_ctx`, int32, the first of each row `bos` where there is one; the last ones, which fill no row, are left out."""
-    tokens = np.concatenate([np.zeros(0, np.int32), *parts])
-    own = n_ctx - (bos is not None)
-    rows = len(tokens) // own
-    cut = tokens[: rows * own].reshape(rows, own)
-    return torch.from_numpy(cut if bos is None else np.insert(cut, 0, bos, axis=1))
 
 
 def as_dataset(folder: Path, split: str) -> "Dataset":

@@ -167,7 +167,7 @@ def _about(config: Config, run: Path, metas: Sequence[Mapping[str, Any]], found:
         "commits": sorted({meta["commit"] for meta in written}), "threads": config.compute.threads, "jobs": len(found),
         "jobs_with_cpu_seconds": sum("cpu_seconds" in meta for meta in written),
         "bytes": {stage: _size(run / stage) for stage in work.STAGES if (run / stage).is_dir()} | {"claims": _files(run)},
-        "corpus_bytes": {name: (run / "corpus" / name).stat().st_size / config.corpus.max_bytes for name in CORPUS_FILES if (run / "corpus" / name).is_file()},
+        "corpus_bytes": {name: sum(path.stat().st_size for path in (run / "corpus").rglob(name)) / config.corpus.max_bytes for name in CORPUS_FILES},
     }
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from replication import artifacts, exhibits
 from replication.artifacts import Layout
 from replication.config import Config, Model, Sae, d_in, model_of
+from replication.corpus.runs import RUN_BYTES
 from replication.features import NEURONS, every, on_texts, pairs, shown, sizes, tables, without_dictionaries
 from replication.interpretability import LLM, OFFLINE, scored
 from replication.studies import STUDIES
 
+CORPUS = "corpus/corpus"  # the job that puts the parts together
 STAGES = ("corpus", "model", "activations", "sae", "features", "interpretability", "studies", "exhibits", "claims", "browser")
 FLOAT, HALF, INDEX = 4, 2, 4  # bytes
 # tables of the whole run, by the job that makes them
@@ -61,8 +63,11 @@ class Job:
             return f"{table}/{part}/{artifacts.META}"
         if part:  # one of several artifacts of a table's folder
             return f"{table}/{part}.{artifacts.META}"
-        if rest == "documents":
+        if self.name == CORPUS:
             return f"corpus/{artifacts.META}"
+        if stage == "corpus" and "/" in rest:
+            verb, _, number = rest.partition("/")
+            return f"corpus/parts/{number}/{artifacts.META if verb == 'documents' else artifacts.TOKENS_META}"
         return f"{table}.{artifacts.META}" if "/" not in rest and stage in ("corpus", "features") else f"{table}/{artifacts.META}"
 
 
@@ -154,13 +159,17 @@ def most_alike(config: Config, name: str, courses: Sequence[Course]) -> Course:
 
 
 def _corpus(config: Config) -> Iterator[Job]:
-    corpus, threads = config.corpus, config.compute.threads
+    corpus, shards = config.corpus, range(config.corpus.shards)
+    size = corpus.max_bytes / corpus.shards
     # installed packages are all read, however much of their text is used
-    text = 1.0 if corpus.source == "installed" else float(corpus.max_bytes)
-    yield Job("corpus/documents", f"corpus documents, {corpus.source}", items=text, memory=float(corpus.max_bytes))
+    text = 1.0 if corpus.source == "installed" else size
+    for part in shards:
+        yield Job(f"corpus/documents/{part}", f"corpus documents, {corpus.source}", items=text, memory=min(size, RUN_BYTES))
     trained = float(corpus.tokenizer_bytes) if corpus.tokenizer == "train" else 1.0
-    yield Job("corpus/tokenizer", "corpus tokenizer", ("corpus/documents",), items=trained, threads=threads)
-    yield Job("corpus/tokens", "corpus tokens", ("corpus/documents", "corpus/tokenizer"), items=float(corpus.max_bytes), threads=threads)
+    yield Job("corpus/tokenizer", "corpus tokenizer", ("corpus/documents/0",), items=trained)
+    for part in shards:
+        yield Job(f"corpus/tokens/{part}", "corpus tokens", (f"corpus/documents/{part}", "corpus/tokenizer"), items=size)
+    yield Job(CORPUS, "corpus join", tuple(f"corpus/tokens/{part}" for part in shards), items=float(corpus.max_bytes))
 
 
 def _models(config: Config) -> Iterator[Job]:
@@ -170,19 +179,22 @@ def _models(config: Config) -> Iterator[Job]:
         if model.shuffle_of:
             yield Job(f"model/{name}", "model shuffled", (f"model/{model.shuffle_of}",), memory=2 * weights)
             continue
+        if model.load:
+            yield Job(f"model/{name}", "model imported", (CORPUS,), memory=2 * weights)
+            continue
         seen = model.until * model.tokens
         looked = forward(model, d_vocab, seen / (model.batch * model.n_ctx) / model.validate_every * model.validation_contexts * model.n_ctx)
         terms = {term: count + looked[term] for term, count in model_step(model, d_vocab, seen).items()}
         # logits of a chunk, their softmax and gradient; what the blocks keep of a batch for theirs
         kept = 3 * model.head_chunk * d_vocab + model.batch * model.n_ctx * model.n_layers * (12 * model.d_model + 3 * model.d_mlp)
-        yield Job(f"model/{name}", "model", ("corpus/tokens",), items=0.0, terms={"model step": terms}, flops=terms["flops"],
+        yield Job(f"model/{name}", "model", (CORPUS,), items=0.0, terms={"model step": terms}, flops=terms["flops"],
                   memory=4 * weights + FLOAT * kept, gpu=True, threads=config.compute.threads)
 
 
 def _activations(config: Config) -> Iterator[Job]:
     settings = config.activations
-    measured = settings.vectors if settings.storage == "stored" else settings.block  # a stream is only looked at
-    for name in dict.fromkeys(config.site_of(name) for name in config.dictionaries):
+    for name in dict.fromkeys(config.site_of(name) for name, sae in config.dictionaries.items() if not sae.load):
+        measured = settings.vectors if config.activations_of(name).storage == "stored" else settings.block  # a stream is only looked at
         model, site = config.models[model_of(name)], name.partition("/")[2]
         terms = harvest(model, site, measured, settings.per_context)
         drawn = 3 * 8 * settings.block  # contexts, positions and slots of the vectors
@@ -200,14 +212,18 @@ def _dictionaries(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
     for name, sae in config.dictionaries.items():
         model = config.models[model_of(name)]
         width = d_in(model, sae.site)
+        if sae.load:
+            yield Job(f"sae/{name}", "sae imported", (f"model/{model_of(name)}",), memory=float(6 * FLOAT * width * sae.d_sae))  # beside folds in float64
+            continue
+        stored = config.activations_of(config.site_of(name)).storage == "stored"
         terms: dict[str, Mapping[str, float]] = dict(fit_steps(sae, width, most_alike(config, name, courses))) if courses else {}
         flops = dictionary_flops(sae, width)
-        if settings.storage == "stored":
+        if stored:
             terms["read block"] = {"elements": float(sae.vectors) * width}
         else:  # each dictionary computes its own vectors again
             terms["harvest"] = harvest(model, sae.site, sae.vectors, sae.per_context or settings.per_context)
             flops += terms["harvest"]["flops"]
-        blocks = (2 if settings.storage == "stored" else 1) * number(config) * width * settings.block  # the one in use, and the next where it is only read
+        blocks = (2 if stored else 1) * number(config) * width * settings.block  # the one in use, and the next where it is only read
         # weights, their gradients and moments, and the start; three arrays of a dense step, of a limited size; vectors, centred, and residuals
         arrays = 9 * width * sae.d_sae + 3 * min(2**26, sae.batch * sae.d_sae) + 3 * sae.batch * width
         yield Job(f"sae/{name}", "sae", (f"activations/{config.site_of(name)}", *([f"sae/{sae.warm_start}"] if sae.warm_start else [])), items=0.0,
@@ -225,7 +241,7 @@ def _features(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
         """What a token costs a pair of tables: neurons are dense, of features few fire."""
         return max(1 if name in config.dictionaries else units(name) for name in names)
 
-    yield Job("features/tokens", "features tokens", ("corpus/tokens",))
+    yield Job("features/tokens", "features tokens", (CORPUS,))
     for name in dict.fromkeys(model_of(name) for name in config.dictionaries):
         model = config.models[name]
         if model.d_mlp:
@@ -288,7 +304,7 @@ def _makers(files: Sequence[Path]) -> tuple[str, ...]:
         stage, *rest = path.parts[:-1] or ("",)
         name = "/".join((stage, *rest))
         if stage == "corpus":
-            found["corpus/tokens"] = None
+            found[CORPUS] = None
         elif stage == "features" and not rest:
             found[f"features/{SHARED.get(path.name, 'tokens')}"] = None
         elif stage == "features":

@@ -49,7 +49,7 @@ def test_an_edit_in_sae_reruns_dictionaries_and_what_follows_but_no_model(smoke,
     edited.write("replication/sae/gradients.py", lambda text: text.replace("DENSE_FROM = 0.3", "DENSE_FROM = 0.25"))
     jobs = smoke.jobs()
     assert jobs["sae"] == jobs["features_dictionary"] == len(Run(smoke.results).dictionaries) and jobs["claims"] == 1
-    assert not {"corpus_documents", "corpus_tokenizer", "corpus_tokens", "model", "shuffled_model", "activations", "features_tokens", "features_neurons"} & set(jobs)
+    assert not {"corpus_documents", "corpus_tokenizer", "corpus_tokens", "corpus", "model", "shuffled_model", "activations", "features_tokens", "features_neurons"} & set(jobs)
 
 
 def test_an_edit_in_an_exhibit_redraws_only_it(smoke, edited):

@@ -8,7 +8,8 @@ import pytest
 
 from replication.config import Corpus
 from replication.corpus import installed
-from replication.corpus.documents import available, manifest
+from replication.corpus.documents import documents_of, manifest
+from replication.corpus.sources import Position
 from replication.progress import Progress
 
 
@@ -73,7 +74,7 @@ def two_packages(monkeypatch):
 
 def take():
     skipped = Counter()
-    return list(installed.texts(Corpus(), skipped, Progress())), skipped
+    return list(installed.texts(Corpus(), Position(), skipped, Progress())), skipped
 
 
 def test_texts_name_their_files(two_packages):
@@ -107,7 +108,7 @@ def test_the_committed_reference_is_that_of_the_locked_packages():
     if reference["packages"] != installed.versions():
         pytest.skip("other package versions are installed than those of replication/corpus/installed_reference.json; "
                     "where the lock changed, run installed.write_reference() and commit the file")
-    sizes = {one.id: one.bytes for one in available(installed.texts(Corpus(), Counter(), Progress()), 0.0)}
+    sizes = {one.id: one.bytes for text in installed.texts(Corpus(), Position(), Counter(), Progress()) for one in documents_of(text, 0.0)}
     assert sum(sizes.values()) == reference["bytes"] >= 100_000_000, installed.write_reference.__doc__
     assert len(sizes) == reference["documents"]
     assert manifest(sizes) == reference["manifest_sha256"]
@@ -115,7 +116,8 @@ def test_the_committed_reference_is_that_of_the_locked_packages():
 
 def test_no_package_is_imported():
     program = ("import sys; from collections import Counter; from replication.config import Corpus; from replication.progress import Progress\n"
+               "from replication.corpus.sources import Position\n"
                "from replication.corpus import installed; installed.PACKAGES = ('sympy', 'networkx', 'numpy')\n"
-               "assert sum(1 for _ in installed.texts(Corpus(), Counter(), Progress())) > 100\n"
+               "assert sum(1 for _ in installed.texts(Corpus(), Position(), Counter(), Progress())) > 100\n"
                "sys.exit(any(name in sys.modules for name in ('sympy', 'networkx', 'numpy', 'torch')))")
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

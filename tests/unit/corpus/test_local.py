@@ -7,12 +7,13 @@ import pytest
 
 from replication.config import Corpus, UserError
 from replication.corpus import local
+from replication.corpus.sources import Position
 from replication.progress import Progress
 
 
 def read(*paths, field="text"):
     skipped = Counter()
-    return list(local.texts(Corpus(source="local", paths=tuple(map(str, paths)), text_field=field), skipped, Progress())), skipped
+    return list(local.texts(Corpus(source="local", paths=tuple(map(str, paths)), text_field=field), Position(), skipped, Progress())), skipped
 
 
 def test_every_kind_of_file_and_folder(tmp_path):

@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 from argparse import ArgumentParser
@@ -9,9 +10,9 @@ import torch
 from replication import artifacts
 from replication.artifacts import ArtifactError
 from replication.config import Corpus, Settings, UserError
-from replication.corpus import command, shards, tokenizer
+from replication.corpus import command, shards, tokenizer, whole
 from replication.corpus.documents import collect
-from replication.corpus.tokens import as_dataset, batches, contexts, encode, encoded
+from replication.corpus.tokens import as_dataset, batches, encode, encoded
 from replication.progress import Progress
 
 
@@ -23,22 +24,67 @@ def settings(tmp_path_factory) -> Settings:
     return Settings(run="test", seed=0, corpus=Corpus(source="local", paths=(str(folder),), d_vocab=300, holdout=0.2))
 
 
-@pytest.fixture(scope="module")
-def corpus(settings, tmp_path_factory):
-    out = tmp_path_factory.mktemp("corpus")
-    collect(settings=settings, out=out, progress=Progress())
-    tokenizer.make(documents=out / artifacts.DOCUMENTS, settings=settings, out=out, progress=Progress())
-    encode(documents=out / artifacts.DOCUMENTS, tokenizer=out / artifacts.TOKENIZER, n_ctx=16, settings=settings, out=out, progress=Progress())
+def make(settings, out, state):
+    """A corpus of one part, as the rules make it."""
+    part = out / "parts" / "0"
+    collect(settings=settings, state=state, out=part, progress=Progress())
+    tokenizer.make(documents=part / artifacts.DOCUMENTS, settings=settings, out=out, progress=Progress())
+    encode(documents=part / artifacts.DOCUMENTS, tokenizer=out / artifacts.TOKENIZER, n_ctx=16, settings=settings, out=part, progress=Progress())
+    whole.join(parts=[part], settings=settings, out=out, progress=Progress())
     return out
 
 
+@pytest.fixture(scope="module")
+def corpus(settings, tmp_path_factory):
+    return make(settings, tmp_path_factory.mktemp("corpus"), tmp_path_factory.mktemp("state"))
+
+
 def test_contexts_by_hand():
-    parts = [np.array([1, 2, 3], np.int32), np.array([4, 5, 6, 7], np.int32)]
-    assert contexts(parts, 3).tolist() == [[1, 2, 3], [4, 5, 6]]
-    assert contexts(parts, 8).shape == (0, 8)
-    assert contexts([], 4).shape == (0, 4)
-    assert contexts(parts, 4, bos=9).tolist() == [[9, 1, 2, 3], [9, 4, 5, 6]]
-    assert contexts([], 4, bos=9).shape == (0, 4)
+    stream = io.BytesIO()
+    writer = shards.Writer(stream, 3)
+    assert writer.append(np.array([1, 2], np.int32)).tolist() == []
+    assert writer.append(np.array([3, 4, 5, 6, 7], np.int32)).tolist() == [1, 2, 3, 4, 5, 6]
+    assert np.frombuffer(stream.getvalue(), np.int32).tolist() == [1, 2, 3, 4, 5, 6]
+    assert (writer.contexts, writer.rest.tolist()) == (2, [7])
+
+
+def test_every_context_begins_with_bos_where_there_is_one():
+    stream = io.BytesIO()
+    writer = shards.Writer(stream, 4, bos=9)
+    assert writer.append(np.array([1, 2], np.int32)).tolist() == []
+    assert writer.append(np.array([3, 4, 5, 6, 7], np.int32)).tolist() == [9, 1, 2, 3, 9, 4, 5, 6]
+    assert np.frombuffer(stream.getvalue(), np.int32).reshape(-1, 4).tolist() == [[9, 1, 2, 3], [9, 4, 5, 6]]
+    assert (writer.contexts, writer.rest.tolist()) == (2, [7])
+
+
+@pytest.mark.parametrize("lengths", [[0], [5], [123, 0, 4], [0, 0], [1000, 1, 50_000]])
+def test_joined_shards_are_written_as_the_library_writes_them(tmp_path, lengths):
+    parts = []
+    for number, length in enumerate(lengths):
+        tokens = torch.arange(length * 7, dtype=torch.int32).reshape(length, 7) + number
+        parts.append(tokens)
+        with shards.writing(tmp_path / f"{number}.safetensors", 7) as writer:
+            for chunk in tokens.flatten().split(10):
+                writer.append(chunk.numpy())
+            writer.append(np.arange(6, dtype=np.int32))  # fills no context
+        assert torch.equal(shards.read_tokens(tmp_path / f"{number}.safetensors"), tokens)
+    shards.join([tmp_path / f"{number}.safetensors" for number in range(len(lengths))], tmp_path / "joined.safetensors")
+    shards.write_tokens(tmp_path / "library.safetensors", torch.cat(parts))
+    assert (tmp_path / "joined.safetensors").read_bytes() == (tmp_path / "library.safetensors").read_bytes()
+
+
+def test_shards_of_different_lengths_are_not_joined(tmp_path):
+    for n_ctx in (3, 4):
+        shards.write_tokens(tmp_path / f"{n_ctx}.safetensors", torch.zeros(2, n_ctx))
+    with pytest.raises(ArtifactError, match="contexts of different lengths"):
+        shards.join([tmp_path / "3.safetensors", tmp_path / "4.safetensors"], tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_the_whole_says_what_its_part_says(corpus):
+    part = artifacts.read_json(corpus / "parts" / "0" / artifacts.CORPUS)
+    assert artifacts.read_json(corpus / artifacts.CORPUS) == part | {"reference_sha256": None, "matches_reference": None, "packages": {}}
+    assert artifacts.check(corpus)["stage"] == "corpus"
 
 
 def test_batches():
@@ -51,7 +97,7 @@ def test_shards_are_the_documents_packed_in_order(corpus, split):
     import pyarrow.parquet as pq
 
     coder = tokenizer.load(corpus / artifacts.TOKENIZER)
-    rows = pq.read_table(corpus / artifacts.DOCUMENTS).to_pylist()
+    rows = pq.read_table(corpus / "parts" / "0" / artifacts.DOCUMENTS).to_pylist()
     texts = [row["text"] for row in rows if row["held_out"] == (split == "held_out")]
     tokens = shards.read_tokens(corpus / f"{split}.safetensors")
     assert tokens.dtype == torch.int32
@@ -91,7 +137,7 @@ def test_the_same_whatever_the_batches(corpus, monkeypatch):
 
 def test_too_little_text_is_one_sentence_and_nothing_is_written(corpus, settings, tmp_path):
     with pytest.raises(UserError, match=r"the training text is \d+ tokens, less than one context of 1000000"):
-        encode(documents=corpus / artifacts.DOCUMENTS, tokenizer=corpus / artifacts.TOKENIZER, n_ctx=1_000_000,
+        encode(documents=corpus / "parts" / "0" / artifacts.DOCUMENTS, tokenizer=corpus / artifacts.TOKENIZER, n_ctx=1_000_000,
                settings=settings, out=tmp_path, progress=Progress())
     assert not list(tmp_path.iterdir())
 
@@ -111,14 +157,18 @@ def test_changed_documents_are_refused(corpus, settings, tmp_path):
 
     copy = tmp_path / "copy"
     shutil.copytree(corpus, copy)
-    data = bytearray((copy / artifacts.DOCUMENTS).read_bytes())
+    part = copy / "parts" / "0"
+    data = bytearray((part / artifacts.DOCUMENTS).read_bytes())
     data[len(data) // 2] ^= 1
-    (copy / artifacts.DOCUMENTS).write_bytes(data)
+    (part / artifacts.DOCUMENTS).write_bytes(data)
     with pytest.raises(ArtifactError, match=r"documents\.parquet is not what was written"):
-        tokenizer.make(documents=copy / artifacts.DOCUMENTS, settings=settings, out=copy, progress=Progress())
+        tokenizer.make(documents=part / artifacts.DOCUMENTS, settings=settings, out=copy, progress=Progress())
+    (part / artifacts.TRAIN_TOKENS).write_bytes(b"")
+    with pytest.raises(ArtifactError, match=r"train\.safetensors is not what was written"):
+        whole.join(parts=[part], settings=settings, out=copy, progress=Progress())
     (copy / artifacts.TOKENIZER).write_text("{}")
     with pytest.raises(ArtifactError, match=r"tokenizer\.json is not what was written"):
-        encode(documents=copy / artifacts.DOCUMENTS, tokenizer=copy / artifacts.TOKENIZER, n_ctx=16, settings=settings, out=copy, progress=Progress())
+        encode(documents=part / artifacts.DOCUMENTS, tokenizer=copy / artifacts.TOKENIZER, n_ctx=16, settings=settings, out=part, progress=Progress())
 
 
 def test_broken_shards_are_one_sentence(tmp_path):
@@ -152,6 +202,6 @@ def test_verbs_have_their_paths():
         return parsers[verb]
 
     command.register(job)
-    assert set(parsers) == {"documents", "tokenizer", "tokens"}
+    assert set(parsers) == {"documents", "tokenizer", "tokens", "join"}
     parsed = parsers["tokens"].parse_args(["--documents", "d", "--tokenizer", "t", "--n-ctx", "8", "--out", "o"])
     assert parsed.n_ctx == 8
