@@ -154,7 +154,7 @@ def _disk(config: Config, rates: Rates, stage: str) -> float:
     """Bytes of a stage that stay: by arithmetic where tensors lie there, else as in the measured run."""
     d_vocab, tokens = config.corpus.d_vocab, work.evaluation_tokens(config)
     if stage == "corpus":
-        return config.corpus.max_bytes * sum(rates.about["corpus_bytes"].values())
+        return float(config.corpus.max_bytes * sum(rates.about["corpus_bytes"].values()))
     if stage == "model":
         return float(sum(work.FLOAT * work.parameters(model, d_vocab) for model in config.models.values()))
     if stage == "activations":
@@ -210,7 +210,7 @@ def _notes(config: Config, rates: Rates, stages: Sequence[Stage], priced: Sequen
 
 def table(found: Estimate) -> list[tuple[str, ...]]:
     """The estimate as lines of cells: a heading, the stages, and their total."""
-    lines = [("stage", "jobs", "time, one after the other", "longest job", "memory", "disk", "operations")]
+    lines: list[tuple[str, ...]] = [("stage", "jobs", "time, one after the other", "longest job", "memory", "disk", "operations")]
     for stage in found.stages:
         memory = None if stage.memory_mb is None else stage.memory_mb * MB
         lines.append((stage.name, str(stage.jobs), _time(stage.seconds), _time(stage.longest), _bytes(memory), _bytes(stage.disk),

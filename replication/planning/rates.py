@@ -111,7 +111,7 @@ def read(folder: Path) -> Rates:
         courses = [work.Course(**course) for course in about.pop("courses")]
         with table.open(newline="", encoding="utf-8") as stream:
             rows = [(row, json.loads(row["work"])) for row in csv.DictReader(stream)]
-        jobs = [Measured(row["name"], row["kind"], *(float(row[column]) for column in ("seconds", "startup", "memory_mb")), **counts)
+        jobs = [Measured(row["name"], row["kind"], float(row["seconds"]), float(row["startup"]), float(row["memory_mb"]), **counts)
                 for row, counts in rows if row["what"] == "job"]
         rungs = [Rung(row["kind"], counts, float(row["seconds"])) for row, counts in rows if row["what"] == "step"]
     except (KeyError, TypeError, ValueError):
