@@ -82,8 +82,12 @@ def measure(config: Config, run: Path, rungs: Sequence[Rung]) -> Rates:
         if "cpu_seconds" in meta:
             startup = float(meta["startup_seconds"])
             cpu = startup + float(meta["cpu_seconds"])
-        else:  # the same share of the CPU before its stopwatch as after it; a job without one only draws or lists, and is start-up through and through
-            startup = cpu * max(0.0, 1 - float(meta["wall_seconds"]) / wall) if "wall_seconds" in meta else cpu
+        elif "wall_seconds" in meta:  # the same share of the CPU before its stopwatch as after it
+            startup = cpu * max(0.0, 1 - float(meta["wall_seconds"]) / wall)
+        elif name.startswith("corpus/"):  # its metadata went with its outputs when the parts were joined, so start-up as of the jobs before it
+            startup = min(cpu, median([each.startup for each in found] or [cpu]))
+        else:  # it only draws or lists, and is start-up through and through
+            startup = cpu
         memory = max(_number(sample["max_rss"]), float(meta.get("peak_memory_mb", 0.0)))
         found.append(Measured(name, job.kind, round(cpu, 2), round(startup, 2), round(memory, 1), job.items, round(job.memory), job.terms))
     if not found:
