@@ -28,6 +28,7 @@ TAKEN = ("text", "texts", "contexts", "vocabulary")  # pages and folders of the 
 EXPLAINERS = ("lookup", "ngram", "trie", "tree")
 SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post", "logit_update")
 SITE = re.compile(rf"({'|'.join(SITES)})(_\d+)?")
+ELEMENT_BYTES = {"float16": 2, "float32": 4}
 REMOVABLE = ("mlp_act", "mlp_out", "resid_post")  # where, in the last layer, a feature writes a fixed direction to the stream that the logits read
 
 
@@ -226,13 +227,14 @@ class Config:
 
     def activations_of(self, site: str) -> Activations:
         """The settings of one model's site (`A/mlp_act`), its storage decided: what is `shared` is stored where several dictionaries read it."""
-        readers = sum(self.site_of(name) == site for name in self.dictionaries)
+        readers = sum(self.site_of(name) == site for name, sae in self.dictionaries.items() if not sae.load)
         decided: Literal["stored", "streamed"] = "stored" if readers > 1 else "streamed"
         return dataclasses.replace(self.activations, storage=decided) if self.activations.storage == "shared" else self.activations
 
-    def ranks_of(self, name: str) -> int:
-        """The processes that fit a dictionary: 1 but for those whose features are dealt to several."""
-        return self.dictionaries[name].ranks
+    def bytes_of(self, site: str) -> int:
+        """Bytes of a site's vectors on disk; none where they are streamed."""
+        settings, (model, _, read) = self.activations_of(site), site.partition("/")
+        return settings.vectors * d_in(self.models[model], read) * ELEMENT_BYTES[settings.dtype] if settings.storage == "stored" else 0
 
     def ids(self, *, large: bool) -> list[str]:
         """Ids of dictionaries: those that have more features than the main one somewhere, and so take longest; or the others."""
@@ -385,8 +387,9 @@ def _listed(raw: Mapping[str, Any], key: str, entry: type, common: str) -> dict[
     """The entries of `models` or `dictionaries` with what they share, each with its replicates."""
     found: dict[str, Any] = {}
     for name, own in _mapping(raw, key).items():
-        given = {**_mapping(raw, common), **_entry(own, f"{key}.{name}")}
-        built = build(entry, _loaded(given, _entry(own, f"{key}.{name}"), key, name) if given.get("load") else given, f"{key}.{name}")
+        stated = _entry(own, f"{key}.{name}")
+        given = {**_mapping(raw, common), **stated}
+        built = build(entry, _loaded(given, stated, key, name) if given.get("load") else given, f"{key}.{name}")
         for replicate in range(built.replicates):
             suffix = f"-r{replicate}" if replicate else ""
             found[name + suffix] = dataclasses.replace(built, seed=built.seed + replicate, replicates=1)

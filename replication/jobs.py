@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from replication.config import Config, d_in
-
-BYTES = {"float16": 2, "float32": 4}
+from replication.config import Config
 
 
 def memory(mb: int) -> Callable[..., int]:
@@ -26,8 +24,6 @@ def activations_mb(config: Config) -> Callable[..., int]:
     """`disk_mb` of a job with the wildcards `model` and `site` that writes the vectors, when they are stored."""
 
     def disk_mb(wildcards: Any) -> int:
-        stored = config.activations_of(f"{wildcards.model}/{wildcards.site}").storage == "stored"
-        width = d_in(config.models[wildcards.model], wildcards.site)
-        return 100 + stored * config.activations.vectors * width * BYTES[config.activations.dtype] // 10**6
+        return 100 + config.bytes_of(f"{wildcards.model}/{wildcards.site}") // 10**6
 
     return disk_mb

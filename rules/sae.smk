@@ -40,13 +40,15 @@ rule sae:
     wildcard_constraints:
         id="|".join(config_.ids(large=False)),
     priority: 1
-    threads: lambda wildcards: THREADS * config_.ranks_of(f"{wildcards.model}/{wildcards.id}")
+    threads:
+        lambda wildcards: THREADS
+        * config_.dictionaries[f"{wildcards.model}/{wildcards.id}"].ranks
     resources:
         mem_mb=memory(2000),
         disk_mb=3000,
         runtime=600,
         gpu=lambda wildcards: (
-            GPU * config_.ranks_of(f"{wildcards.model}/{wildcards.id}")
+            GPU * config_.dictionaries[f"{wildcards.model}/{wildcards.id}"].ranks
         ),
     params:
         settings=lambda wildcards: config_.settings(

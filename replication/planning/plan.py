@@ -158,8 +158,7 @@ def _disk(config: Config, rates: Rates, stage: str) -> float:
     if stage == "model":
         return float(sum(work.FLOAT * work.parameters(model, d_vocab) for model in config.models.values()))
     if stage == "activations":
-        stored = [site.split("/") for site in dict.fromkeys(map(config.site_of, config.dictionaries)) if config.activations_of(site).storage == "stored"]
-        return float(config.activations.vectors * work.number(config) * sum(d_in(config.models[model], site) for model, site in stored))
+        return float(sum(map(config.bytes_of, work.sites_read(config))))
     if stage == "sae":  # encoder, decoder and the decoder's start
         return 3.0 * sum(_weights(config))
     if stage == "features":  # a fired pair has a value and a column; neurons are dense and half as wide

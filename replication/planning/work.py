@@ -11,7 +11,7 @@ from pathlib import Path
 
 from replication import artifacts, exhibits
 from replication.artifacts import Layout
-from replication.config import Config, Model, Sae, d_in, model_of
+from replication.config import ELEMENT_BYTES, Config, Model, Sae, d_in, model_of
 from replication.corpus.runs import RUN_BYTES
 from replication.features import NEURONS, every, on_texts, pairs, shown, sizes, tables, without_dictionaries
 from replication.interpretability import LLM, OFFLINE, scored
@@ -193,18 +193,18 @@ def _models(config: Config) -> Iterator[Job]:
 
 def _activations(config: Config) -> Iterator[Job]:
     settings = config.activations
-    for name in dict.fromkeys(config.site_of(name) for name, sae in config.dictionaries.items() if not sae.load):
+    for name in sites_read(config):
         measured = settings.vectors if config.activations_of(name).storage == "stored" else settings.block  # a stream is only looked at
         model, site = config.models[model_of(name)], name.partition("/")[2]
         terms = harvest(model, site, measured, settings.per_context)
         drawn = 3 * 8 * settings.block  # contexts, positions and slots of the vectors
         yield Job(f"activations/{name}", "activations", (f"model/{model_of(name)}",), items=0.0, terms={"harvest": terms}, flops=terms["flops"],
-                  memory=float(number(config) * d_in(model, site) * settings.block + drawn), gpu=True, threads=config.compute.threads)
+                  memory=float(ELEMENT_BYTES[settings.dtype] * d_in(model, site) * settings.block + drawn), gpu=True, threads=config.compute.threads)
 
 
-def number(config: Config) -> int:
-    """Bytes of an element of a vector on its way to a dictionary."""
-    return HALF if config.activations.dtype == "float16" else FLOAT
+def sites_read(config: Config) -> list[str]:
+    """The sites, each with its model, that dictionaries are trained on."""
+    return list(dict.fromkeys(config.site_of(name) for name, sae in config.dictionaries.items() if not sae.load))
 
 
 def _dictionaries(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
@@ -223,7 +223,7 @@ def _dictionaries(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
         else:  # each dictionary computes its own vectors again
             terms["harvest"] = harvest(model, sae.site, sae.vectors, sae.per_context or settings.per_context)
             flops += terms["harvest"]["flops"]
-        blocks = (2 if stored else 1) * number(config) * width * settings.block  # the one in use, and the next where it is only read
+        blocks = (2 if stored else 1) * ELEMENT_BYTES[settings.dtype] * width * settings.block  # the one in use, and the next where it is only read
         # weights, their gradients and moments, and the start; three arrays of a dense step, of a limited size; vectors, centred, and residuals
         arrays = 9 * width * sae.d_sae + 3 * min(2**26, sae.batch * sae.d_sae) + 3 * sae.batch * width
         yield Job(f"sae/{name}", "sae", (f"activations/{config.site_of(name)}", *([f"sae/{sae.warm_start}"] if sae.warm_start else [])), items=0.0,

@@ -230,7 +230,7 @@ def test_ranks_must_divide_the_features_and_change_no_hash():
     before = resolve(raw)
     raw["dictionaries"]["A/1"]["ranks"] = 4
     after = resolve(raw)
-    assert after.ranks_of("A/1") == after.ranks_of("A/1-r2") == 4 and after.ranks_of("B/1") == 1
+    assert after.dictionaries["A/1"].ranks == after.dictionaries["A/1-r2"].ranks == 4 and after.dictionaries["B/1"].ranks == 1
     assert after.hash() == before.hash() and after.settings(dictionary="A/1").hash() == before.settings(dictionary="A/1").hash()
     assert Settings.parse(after.settings(dictionary="A/1").json()).sae.ranks == 4
     raw["dictionaries"]["A/1"]["ranks"] = 3
