@@ -7,9 +7,10 @@ from snakemake.utils import min_version
 
 from replication.artifacts import Layout
 from replication.compute import wants_gpu
-from replication.config import ConfigError, resolve
+from replication.config import ConfigError
 from replication.jobs import activations_mb, memory, text_mb
 from replication.provenance import code, written
+from replication.resolution import resolve
 from replication.scheduling import spare_rounds
 
 min_version("9.27")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from replication import artifacts, config
-from replication.config import UserError
+from replication import artifacts, resolution
+from replication.config import UserError, to_dict
 
 if TYPE_CHECKING:
     from replication.claims.reference import Reference
@@ -51,18 +51,18 @@ def register(commands: "Commands") -> None:
 def show_config(arguments: argparse.Namespace) -> int:
     """Print a config resolved, its validity, what its settings mean, or its departures from the paper."""
     if arguments.what == "explain" and arguments.file is None:
-        print(config.explain())
+        print(resolution.explain())
         return 0
     if arguments.file is None:
         raise UserError(f"config {arguments.what} needs a file, such as config/laptop.yaml")
-    run = config.load(arguments.file)
+    run = resolution.load(arguments.file)
     if arguments.what == "show":
-        print(json.dumps(config.to_dict(run), indent=1, ensure_ascii=False))
+        print(json.dumps(to_dict(run), indent=1, ensure_ascii=False))
     elif arguments.what == "check":
         held = f"{len(run.models)} models, {len(run.dictionaries)} dictionaries"
         print(f"{arguments.file} is valid: run {run.run}, seed {run.seed}, {held}, hash {run.hash()}")
     elif arguments.what == "explain":
-        print(config.explain())
+        print(resolution.explain())
     else:
         from replication.claims import departures
         from replication.provenance import written

@@ -75,3 +75,11 @@ def checked(value: Any, hint: Any, within: tuple[float | None, float | None] | N
                 "" if low is None else ("above 0" if within is ABOVE_ZERO else f"at least {low:g}"), "" if high is None else f"at most {high:g}") if text)
             raise ConfigError(f"{where} is {value!r}, but must be {limits}")
     return value
+
+
+def mapping(raw: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A section of what was read, empty where there is none. Raises ConfigError when it is something else."""
+    value = raw.get(key) or {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{key} must be a mapping of settings, but is {value!r}")
+    return value

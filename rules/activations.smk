@@ -17,7 +17,7 @@ rule activations:
         R.benchmark("activations/{model}/{site}.tsv")
     threads: THREADS
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, "activations/{model}/{site}", config_),
         disk_mb=activations_mb(config_),
         runtime=120,
         gpu=GPU,

@@ -66,7 +66,7 @@ rule features_neurons:
         R.benchmark("features/{model}/neurons.tsv")
     threads: THREADS
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, "features/{model}/neurons", config_),
         disk_mb=1000,
         runtime=240,
         gpu=GPU,
@@ -150,7 +150,7 @@ rule features_dictionary:
         R.benchmark("features/{model}/{id}.tsv")
     threads: THREADS
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, "features/{model}/{id}", config_),
         disk_mb=1000,
         runtime=240,
         gpu=GPU,

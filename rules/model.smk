@@ -21,7 +21,7 @@ rule model:
         model="|".join(config_.trained_models()) or "(?!)",
     threads: THREADS
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, "model/{model}", config_),
         disk_mb=500,
         runtime=1440,
         gpu=GPU,
@@ -62,7 +62,7 @@ rule shuffled_model:
         or "(?!)",
     threads: 1
     resources:
-        mem_mb=memory(1000),
+        mem_mb=memory(1000, "model/{model}", config_),
         disk_mb=500,
         runtime=10,
         gpu=0,
@@ -94,7 +94,7 @@ rule imported_model:
         model="|".join(config_.loaded("models")) or "(?!)",
     threads: 1
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, "model/{model}", config_),
         disk_mb=500,
         runtime=60,
         gpu=0,

@@ -44,7 +44,7 @@ rule sae:
         lambda wildcards: THREADS
         * config_.dictionaries[f"{wildcards.model}/{wildcards.id}"].ranks
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, "sae/{model}/{id}", config_),
         disk_mb=3000,
         runtime=600,
         gpu=lambda wildcards: (
@@ -99,7 +99,7 @@ rule imported_sae:
         dictionary="|".join(config_.loaded("dictionaries")) or "(?!)",
     threads: 1
     resources:
-        mem_mb=memory(2000),
+        mem_mb=memory(2000, "sae/{dictionary}", config_),
         disk_mb=500,
         runtime=60,
         gpu=0,

@@ -191,7 +191,7 @@ def _entry(pages: Pages, entry: Entry, pictures: Callable[[Path], Picture]) -> N
         _part(pages, entry.parts[0], 1, pictures)
         return
     pages.head(entry.title, 1, 12)
-    _said(pages, "The paper", entry.published)
+    _said(pages, "Published", entry.published)
     for part in entry.parts:
         _part(pages, part, 2, pictures)
 
@@ -199,7 +199,7 @@ def _entry(pages: Pages, entry: Entry, pictures: Callable[[Path], Picture]) -> N
 def _part(pages: Pages, part: Part, level: int, pictures: Callable[[Path], Picture]) -> None:
     pages.need(_height(pages, part, pictures))
     pages.head(part.context or part.title, level, 12 if level == 1 else 10)
-    _said(pages, "The paper", part.published)
+    _said(pages, "Published", part.published)
     if part.figure:
         picture = pictures(part.figure)
         width, height = _size(pages, picture)

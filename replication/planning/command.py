@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replication import config
+from replication import resolution
 from replication.compute import limit_threads, wants_gpu
-from replication.config import UserError, to_dict
+from replication.config import Config, UserError, to_dict
 from replication.inspect import REFERENCES, aligned
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def register(commands: "Commands") -> None:
     parser.add_argument("--rates", type=Path, nargs="+", help="folders with rates of one machine, such as results/smoke; the committed ones by default")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="where it will run; by default what the config says")
     parser.add_argument("--cores", type=int, default=os.cpu_count() or 1, help="cores that jobs are scheduled on; this machine's by default")
+    parser.add_argument("--gpus", type=int, help="GPUs of the machine; by default as many as one job wants")
     parser.add_argument("--flops", type=float, help="operations a second that you assume a GPU to sustain, such as 2e14, where none was measured")
     parser.add_argument("--price", type=float, help="money for an hour of the machine")
     parser.add_argument("--json", action="store_true", help="the same as JSON")
@@ -34,12 +35,12 @@ def register(commands: "Commands") -> None:
 
 def plan(arguments: argparse.Namespace) -> int:
     """Print the estimate of a config, or measure a run of it."""
-    wanted = config.load(arguments.file)
+    wanted = resolution.load(arguments.file)
     if arguments.measure:
         return _measure(wanted, arguments)
     from replication.planning import plan, rates
 
-    for option in ("cores", "flops", "price"):
+    for option in ("cores", "gpus", "flops", "price"):
         value = getattr(arguments, option)
         if value is not None and not value > 0:
             raise UserError(f"--{option} is {value}, but must be above 0")
@@ -48,7 +49,7 @@ def plan(arguments: argparse.Namespace) -> int:
         raise UserError(f"no rates are under {REFERENCES}; name a run that was measured with --rates")
     device = arguments.device or ("cuda" if wants_gpu(wanted.compute) else "cpu")
     found = plan.estimate(wanted, rates.together([rates.read(folder) for folder in folders]), device=device, cores=arguments.cores,
-                          flops=arguments.flops, price=arguments.price)
+                          gpus=arguments.gpus, flops=arguments.flops, price=arguments.price)
     if arguments.json:
         print(json.dumps(to_dict(found), indent=1))
     else:
@@ -57,7 +58,7 @@ def plan(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(wanted: config.Config, arguments: argparse.Namespace) -> int:
+def _measure(wanted: Config, arguments: argparse.Namespace) -> int:
     """Time the ladder of steps on this machine, and write it with the run's jobs."""
     limit_threads(wanted.compute.threads)
     from replication.planning import rates, steps

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from replication.config import Config, d_in, model_of
+from replication.config import Config, UserError, d_in, model_of
 from replication.planning import rates as measured
 from replication.planning import work
 from replication.planning.rates import Measured, Rates
@@ -21,7 +21,7 @@ Laws = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Priced:
-    """A job with its CPU (or GPU) seconds and its largest resident set in MB; None where it is not known."""
+    """A job with its CPU (or GPU) seconds, of all its ranks, and its memory in MB: of all ranks on a CPU, else of each GPU. None where not known."""
 
     job: Job
     seconds: float | None
@@ -43,11 +43,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run takes on one machine. `wall` are seconds on `cores` of them, `path` those of the longest chain of jobs; money in the unit of the price."""
+    """What a run takes on one machine. `wall` are seconds on its cores and GPUs, `path` those of the longest chain of jobs; money in the unit of the price."""
 
     run: str
     device: str
     cores: int
+    gpus: int
     stages: Sequence[Stage]
     wall: float | None
     path: float | None
@@ -62,17 +63,26 @@ class Estimate:
         return _sum(stage.seconds for stage in self.stages)
 
 
-def estimate(config: Config, rates: Rates, *, device: str, cores: int, flops: float | None = None, price: float | None = None) -> Estimate:
+def estimate(
+    config: Config, rates: Rates, *, device: str, cores: int, gpus: int | None = None, flops: float | None = None, price: float | None = None,
+) -> Estimate:
     """The estimate of a run on `device` (`cpu` or `cuda`).
 
-    `flops`: a sustained rate in operations a second that the user assumes for jobs on a device that was not measured; `price`: money for an hour.
+    `gpus`: those of the machine, by default as many as one job wants; `flops`: a sustained rate of one in operations a second that the user assumes for jobs
+    on a device that was not measured; `price`: money for an hour. Raises UserError when a job wants more GPUs than there are.
     """
     priced = price_jobs(config, rates, device=device, flops=flops)
-    known = all(each.seconds is not None for each in priced)
-    wall = schedule(priced, cores=cores, gpu=device == "cuda") if known else None
+    widest = max((each.job for each in priced), key=lambda job: job.ranks)
+    there = (gpus or widest.ranks) if device == "cuda" else 0
+    if there and there < widest.ranks:
+        raise UserError(f"{widest.name} wants {widest.ranks} GPUs at a time (its `ranks`), but --gpus is {there}")
+    wall = path = None
+    if all(each.seconds is not None for each in priced):
+        endless = len(priced) * widest.ranks
+        wall, path = schedule(priced, cores=cores, gpus=there), schedule(priced, cores=endless * 256, gpus=endless if there else 0)
     stages = [_stage(name, [each for each in priced if each.job.stage == name], _disk(config, rates, name)) for name in STAGES]
     return Estimate(
-        config.run, device, cores, stages, wall, schedule(priced, cores=len(priced) * 256, gpu=False) if known else None, _checkpoints(config),
+        config.run, device, cores, there, stages, wall, path, _checkpoints(config),
         float(config.corpus.max_bytes) if config.corpus.source == "hub" else 0.0, None if price is None or wall is None else price * wall / 3600,
         list(_notes(config, rates, stages, priced, device=device, flops=flops)))
 
@@ -91,7 +101,8 @@ def price_jobs(config: Config, rates: Rates, *, device: str, flops: float | None
             found.append(Priced(job, job.flops / flops if flops else None, job.memory / MB))
             continue
         seconds = _seconds(job, own, laws) if own else median(each.seconds for each in mates) if mates else None
-        found.append(Priced(job, seconds, max(max(0.0, each.memory_mb - each.arrays / MB) for each in mates) + job.memory / MB if mates else None))
+        memory = max(max(0.0, each.memory_mb - each.arrays / MB) for each in mates) + job.memory / MB if mates else None
+        found.append(Priced(job, seconds, memory * (job.ranks if device == "cpu" else 1) if memory else None))
     return found
 
 
@@ -106,26 +117,31 @@ def _counted(terms: Mapping[str, Mapping[str, float]], laws: Laws) -> float:
     return sum(laws[law][term] * count for law, counts in terms.items() for term, count in counts.items())
 
 
-def schedule(priced: Sequence[Priced], *, cores: int, gpu: bool) -> float:
-    """Seconds until the last job ends on so many cores, and at most one job at a time on the one GPU; whoever is ready starts, the longest first."""
+def schedule(priced: Sequence[Priced], *, cores: int, gpus: int) -> float:
+    """Seconds until the last job ends on so many cores, and on so many GPUs where there are any; whoever is ready starts, the longest first."""
     waiting = {each.job.name: len(each.job.after) for each in priced}
     of = {each.job.name: each for each in priced}
     followers: dict[str, list[str]] = {name: [] for name in of}
     for each in priced:
         for name in each.job.after:
             followers[name].append(each.job.name)
+
+    def asked(job: Job) -> tuple[int, int]:
+        return min(job.threads * job.ranks, cores), job.ranks if gpus and job.gpu else 0
+
     ready = [each for each in priced if not each.job.after]
     running: list[tuple[float, str]] = []
-    free, free_gpu, now = cores, 1, 0.0
+    free, free_gpus, now = cores, gpus, 0.0
     while ready or running:
         for each in sorted(ready, key=lambda each: -(each.seconds or 0.0)):
-            threads, on_gpu = min(each.job.threads, cores), gpu and each.job.gpu
-            if threads <= free and (not on_gpu or free_gpu):
+            threads, wanted = asked(each.job)
+            if threads <= free and wanted <= free_gpus:
                 ready.remove(each)
-                free, free_gpu = free - threads, free_gpu - on_gpu
-                heapq.heappush(running, (now + (each.seconds or 0.0) / (1 if on_gpu else threads), each.job.name))
+                free, free_gpus = free - threads, free_gpus - wanted
+                heapq.heappush(running, (now + (each.seconds or 0.0) / (wanted or threads), each.job.name))
         now, name = heapq.heappop(running)
-        free, free_gpu = free + min(of[name].job.threads, cores), free_gpu + (gpu and of[name].job.gpu)
+        threads, wanted = asked(of[name].job)
+        free, free_gpus = free + threads, free_gpus + wanted
         for follower in followers[name]:
             waiting[follower] -= 1
             if not waiting[follower]:
@@ -197,11 +213,16 @@ def _notes(config: Config, rates: Rates, stages: Sequence[Stage], priced: Sequen
     if by_time and all(stage.seconds is not None for stage in stages):
         longest = max(priced, key=lambda each: each.seconds or 0.0)
         yield f"{by_time[0].name} takes the most time; the longest job is {longest.job.name}, {duration(longest.seconds or 0.0)}."
+    yield ("Memory counts the arrays of models, activations, dictionaries and the tables of features; other jobs are given what they took in the measured run, "
+           "though some hold a number for each token of evaluation.")
     if rates.courses:
         yield "How many features fire cannot be known before: dictionaries take the course of those of the measured run that start most alike."
     if config.compute.threads != about["threads"] and device == "cpu":
         yield (f"The config uses {config.compute.threads} threads where the rates had {about['threads']}: wall time divides CPU time evenly, "
                "which no machine quite does.")
+    shared = [each.job.name for each in priced if each.job.ranks > 1]
+    if shared:
+        yield f"Shared evenly by their ranks, as if these had nothing to tell each other, which was not measured: {', '.join(shared)}."
     if config.corpus.source == "hub":
         yield ("Download is the size of the text; what the Hub sends is compressed, by an unknown factor. With a larger vocabulary text has fewer tokens, "
                "so takes less disk than given.")
@@ -223,7 +244,7 @@ def table(found: Estimate) -> list[tuple[str, ...]]:
 
 def sentences(found: Estimate) -> list[str]:
     """What stands under the table."""
-    where = f"{found.cores} core{'s' if found.cores > 1 else ''}" + (" and one GPU" if found.device == "cuda" else "")
+    where = f"{found.cores} core{'s' if found.cores > 1 else ''}" + (f" and {found.gpus} GPU{'s' if found.gpus > 1 else ''}" if found.gpus else "")
     wall = f"Wall time on {where}: {_time(found.wall)}" if found.wall is not None else f"Wall time on {where}: unknown"
     chain = f"; the longest chain of jobs, which no more cores shorten: {_time(found.path)}" if found.path is not None else ""
     money = f" Money at the given price an hour: {found.money:,.2f}." if found.money is not None else ""

@@ -20,6 +20,8 @@ from replication.studies import STUDIES
 CORPUS = "corpus/corpus"  # the job that puts the parts together
 STAGES = ("corpus", "model", "activations", "sae", "features", "interpretability", "studies", "exhibits", "claims", "browser")
 FLOAT, HALF, INDEX = 4, 2, 4  # bytes
+COLUMN_BUDGET = 2**24  # `replication.features.columns.BUDGET`
+COLUMN_ENTRY = 48  # bytes of an entry while a block of columns is put together and read: rows, their stack, columns, tokens, owners and bins
 # tables of the whole run, by the job that makes them
 SHARED = {artifacts.MATCHES: "matches", artifacts.CONTEXTS: "contexts", artifacts.PROXIES: "contexts", artifacts.RELATIONS: "relations",
           artifacts.TEXTS: "texts", artifacts.TEXT_TOKENS: "texts"}
@@ -30,7 +32,8 @@ class Job:
     """One job: its kind, what it waits for, and its work.
 
     `terms` maps a law of `steps.LAWS` to counts of its terms; a job without `items` is priced by them alone. `flops` are operations that it cannot leave
-    out, `memory` bytes of arrays beside what a process of this kind holds anyway; `gpu` says whether it claims a GPU where there is one.
+    out. Its work is shared by `ranks` processes: `memory` is bytes of arrays beside what a process of this kind holds anyway, `threads` those of one, and
+    `gpu` says whether each claims a GPU where there is one.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Job:
     memory: float = 0.0
     gpu: bool = False
     threads: int = 1
+    ranks: int = 1
 
     @property
     def stage(self) -> str:
@@ -224,15 +228,18 @@ def _dictionaries(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
             terms["harvest"] = harvest(model, sae.site, sae.vectors, sae.per_context or settings.per_context)
             flops += terms["harvest"]["flops"]
         blocks = (2 if stored else 1) * ELEMENT_BYTES[settings.dtype] * width * settings.block  # the one in use, and the next where it is only read
-        # weights, their gradients and moments, and the start; three arrays of a dense step, of a limited size; vectors, centred, and residuals
-        arrays = 9 * width * sae.d_sae + 3 * min(2**26, sae.batch * sae.d_sae) + 3 * sae.batch * width
+        # of a rank's features weights, their gradients and moments, and the start; three arrays of a dense step, of a limited size; of all
+        # vectors themselves, centred, and residuals
+        d_sae = sae.d_sae // sae.ranks
+        arrays = 9 * width * d_sae + 3 * min(2**26, sae.batch * d_sae) + 3 * sae.batch * width
         yield Job(f"sae/{name}", "sae", (f"activations/{config.site_of(name)}", *([f"sae/{sae.warm_start}"] if sae.warm_start else [])), items=0.0,
-                  terms=terms, flops=flops, memory=float(FLOAT * arrays + blocks), gpu=True, threads=config.compute.threads)
+                  terms=terms, flops=flops, memory=float(FLOAT * arrays + blocks), gpu=True, threads=config.compute.threads, ranks=sae.ranks)
 
 
 def _features(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
     tokens, d_vocab, main = evaluation_tokens(config), config.corpus.d_vocab, config.studies.main
     shared = replace(Job("", ""), gpu=True, threads=config.compute.threads)
+    shard = min(tokens, config.features.shard_contexts * next(iter(config.models.values())).n_ctx)
 
     def units(name: str) -> int:
         return _units(config, name)
@@ -241,12 +248,17 @@ def _features(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
         """What a token costs a pair of tables: neurons are dense, of features few fire."""
         return max(1 if name in config.dictionaries else units(name) for name in names)
 
+    def columns(entries: float, units: int) -> float:
+        """Bytes of a block of columns, as many as fit but at least one (`replication.features.columns`)."""
+        return COLUMN_ENTRY * min(entries, max(COLUMN_BUDGET, entries / units))
+
     yield Job("features/tokens", "features tokens", (CORPUS,))
     for name in dict.fromkeys(model_of(name) for name in config.dictionaries):
         model = config.models[name]
         if model.d_mlp:
             yield replace(shared, name=f"features/{name}/{NEURONS}", kind="features neurons", after=(f"model/{name}", "features/tokens"),
-                          items=float(tokens * model.d_mlp), flops=forward_flops(model, d_vocab) * tokens, memory=float((HALF + FLOAT) * tokens * model.d_mlp))
+                          items=float(tokens * model.d_mlp), flops=forward_flops(model, d_vocab) * tokens,
+                          memory=shard * model.d_mlp * (2 * FLOAT + HALF) + columns(tokens * model.d_mlp / 2, model.d_mlp))  # half the time above zero
     for name in dict.fromkeys([*(config.site_of(name) for name in config.dictionaries), *without_dictionaries(config)]):
         terms = forward(config.models[model_of(name)], d_vocab, 3.0 * tokens)  # as it is, zeroed, and at its mean
         yield replace(shared, name=f"features/{name}", kind="features site", after=(f"model/{model_of(name)}", "features/tokens"), items=float(tokens),
@@ -258,7 +270,7 @@ def _features(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
         losses, encoded = forward(model, d_vocab, tokens), sparse_steps(sae.d_sae, read, tokens, 1, fired) | {"steps": 0.0, "weights": 0.0}
         yield replace(shared, name=f"features/{name}", kind="features dictionary", after=(f"sae/{name}", f"features/{config.site_of(name)}"),
                       items=float(tokens), terms={"model step": losses, "sparse step": encoded}, flops=losses["flops"] + encoded["flops"],
-                      memory=FLOAT * 3.0 * read * sae.d_sae + (FLOAT + INDEX) * fired)
+                      memory=FLOAT * 3.0 * read * sae.d_sae + (FLOAT + INDEX) * shard / tokens * fired + columns(fired, sae.d_sae))
     matched, ranked, texts = tables(config), every(config), on_texts(config)
     related = [name for name in shown(config) if name in config.dictionaries]
     yield replace(shared, name="features/matches", kind="features matches", after=tuple(f"features/{name}" for name in matched),

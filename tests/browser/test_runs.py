@@ -4,8 +4,9 @@ import pytest
 
 from replication.browser import inputs, pack, run
 from replication.browser.cards import Offered
-from replication.config import Config, resolve
+from replication.config import Config
 from replication.features import shown
+from replication.resolution import resolve
 from tests import planted
 from tests.browser.visits import PHONE, Site
 from tests.unit.browser.conftest import make

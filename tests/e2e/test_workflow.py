@@ -10,8 +10,8 @@ import yaml
 
 from replication import Run
 from replication.artifacts import read_json
-from replication.config import load
 from replication.exhibits import of, suffixes
+from replication.resolution import load
 from tests.e2e.conftest import Workspace
 
 

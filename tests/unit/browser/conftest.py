@@ -12,11 +12,12 @@ from tokenizers import Tokenizer, models
 from replication import artifacts
 from replication.artifacts import Layout
 from replication.browser import inputs
-from replication.config import Config, Settings, resolve
+from replication.config import Config, Settings
 from replication.features.columns import column_blocks
 from replication.features.examples import table as table_of
 from replication.features.examples import windows
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.resolution import resolve
 from tests import planted
 
 WORDS = ["zero", "one", "two", "</script><!--", "four", "\u202efive"]

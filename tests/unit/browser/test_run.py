@@ -14,8 +14,8 @@ from replication.browser.cards import Offered
 from replication.browser.schema import Explanation, Firing, Prediction, Relation
 from replication.browser.source import Source
 from replication.cli import main
-from replication.config import resolve
 from replication.features import shown
+from replication.resolution import resolve
 from tests import planted
 from tests.unit.browser.conftest import FIRINGS, Tiny, make
 

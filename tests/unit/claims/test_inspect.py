@@ -8,7 +8,8 @@ from replication import inspect
 from replication.artifacts import Layout
 from replication.claims import reference
 from replication.claims.inputs import PROJECT
-from replication.config import UserError, load
+from replication.config import UserError
+from replication.resolution import load
 
 
 def call(*words):

@@ -7,9 +7,9 @@ import pytest
 
 from replication import artifacts, cli
 from replication.claims import inputs, ledger, statements
-from replication.config import resolve
 from replication.progress import Progress
 from replication.provenance import written
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from tests.planted import plant, raw
 

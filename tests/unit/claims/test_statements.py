@@ -8,8 +8,8 @@ import pytest
 from replication.claims import departures, inputs, statements
 from replication.claims.ledger import EXPLANATIONS
 from replication.claims.statements import ClaimsError
-from replication.config import load
 from replication.contexts import BUILT_IN
+from replication.resolution import load
 
 PUBLISHED = inputs.PROJECT / "paper" / "published"
 CLAIMS = statements.read(PUBLISHED / "claims.csv")

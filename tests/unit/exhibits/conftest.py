@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from replication.config import resolve
 from replication.exhibits import find
 from replication.exhibits.draw import draw
 from replication.progress import Progress
 from replication.provenance import written
 from replication.rating import ratings
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from tests.planted import few, plant, rate, raw
 

@@ -7,10 +7,11 @@ import torch
 
 from replication import artifacts
 from replication.artifacts import ArtifactError
-from replication.config import UserError, load, resolve
+from replication.config import UserError
 from replication.corpus import tokenizer
 from replication.features import pairs, tables, tokens
 from replication.features.vocabulary import token_strings
+from replication.resolution import load, resolve
 
 
 def test_contexts_are_drawn_without_replacement_and_by_seed():

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from replication.config import SITES, ConfigError, Model, Settings, d_in, explain, load, place, resolve, sites
+from replication.config import SITES, ConfigError, Model, Settings, d_in, place, sites
 from replication.features import shown, without_dictionaries
+from replication.resolution import explain, load, resolve
 
 CONFIGS = sorted((Path(__file__).parents[3] / "config").glob("*.yaml"))
 

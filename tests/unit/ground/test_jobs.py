@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from replication.config import resolve
 from replication.jobs import activations_mb, memory, text_mb
+from replication.resolution import resolve
 
 PROJECT = Path(__file__).parents[3]
 RULES = {path.stem: path.read_text() for path in sorted(PROJECT.glob("rules/*.smk"))}
@@ -18,6 +18,17 @@ def smoke(**changes):
 
 def test_each_attempt_has_twice_the_memory_of_the_one_before():
     assert [memory(500)(None, attempt=attempt) for attempt in (1, 2, 3)] == [500, 1000, 2000]
+
+
+def test_memory_grows_with_the_arrays_of_each_rank():
+    asked = memory(1000, "sae/{model}/{id}", resolve({
+        "run": "sized", "compute": {"device": "cpu"}, "models": {"A": {"d_mlp": 512}}, "activations": {"storage": "streamed", "per_context": 64, "block": 1024}, "corpus": {"max_bytes": 10**9},
+        "sae": {"batch": 64, "vectors": 10**6, "resamplings": 0}, "dictionaries": {"A/1": {"d_sae": 2**16}, "A/shared": {"d_sae": 2**16, "ranks": 2}},
+        "studies": {"main": "A/1", "twin": "A/1"}}))
+    weights, products, vectors, block = 9 * 512 * 2**16, 3 * 64 * 2**16, 3 * 64 * 512, 2 * 512 * 1024
+    assert asked(SimpleNamespace(model="A", id="1"), attempt=1) == 1000 + round((4 * (weights + products + vectors) + block) / 1e6)
+    # each rank has a process, all vectors, and half of the rest
+    assert asked(SimpleNamespace(model="A", id="shared"), attempt=2) == 2 * round(2 * (1000 + (4 * (weights / 2 + products / 2 + vectors) + block) / 1e6))
 
 
 def test_disk_is_what_is_written():
@@ -32,7 +43,7 @@ def test_disk_is_what_is_written():
 @pytest.mark.parametrize("file", RULES)
 def test_every_rule_says_what_it_needs(file):
     rules = len(re.findall(r"^ *rule\b.*:$", RULES[file], re.MULTILINE))
-    for resource in (r"mem_mb=memory\(\d+\)", "disk_mb=", "runtime=", "gpu="):
+    for resource in (r"mem_mb=memory\(\d+[,)]", "disk_mb=", "runtime=", "gpu="):
         assert len(re.findall(rf"^ +{resource}", RULES[file], re.MULTILINE)) == rules, resource
 
 

@@ -9,11 +9,11 @@ from scipy import sparse
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import resolve
 from replication.features import profile
 from replication.features.examples import NO_TOKEN
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.interpretability import units
+from replication.resolution import resolve
 from replication.sae.dictionary import describe
 from tests import planted
 

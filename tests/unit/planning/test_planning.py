@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from replication import cli, config
+from replication import cli, config, resolution
 from replication.config import UserError
 from replication.planning import plan, rates, steps, work
 from replication.planning.rates import Measured, Rates
@@ -25,7 +25,7 @@ RUNGS = [steps.Rung(law, {term: float(term == own) for term in terms}, 1e-3 if o
 @pytest.fixture
 def tiny() -> config.Config:
     """One model of two widths, one dictionary, stored activations."""
-    return config.resolve({
+    return resolution.resolve({
         "run": "tiny", "compute": {"device": "cpu"}, "corpus": {"max_bytes": 1000, "d_vocab": 300},
         "model": {"d_model": 4, "d_mlp": 8, "n_heads": 2, "n_ctx": 10, "tokens": 1000, "batch": 5, "validation_contexts": 2, "validate_every": 10}, "models": {"A": {}},
         "activations": {"vectors": 400, "per_context": 5, "block": 100, "storage": "stored"},
@@ -57,9 +57,9 @@ def test_work_of_a_dictionary_by_hand(tiny: config.Config) -> None:
     assert job(work.jobs(streamed, [COURSE]), "sae/A/1").terms["harvest"]["tokens"] == 400 / 5 * 10  # whole contexts pass the attention
 
 
-@pytest.mark.parametrize("name", ["smoke", "laptop", "questions", "gpu", "paper"])
+@pytest.mark.parametrize("name", ["smoke", "laptop", "questions", "long", "gpu", "paper"])
 def test_every_job_waits_for_jobs_of_the_run_and_is_there_once(name: str) -> None:
-    found = work.jobs(config.load(ROOT / "config" / f"{name}.yaml"))
+    found = work.jobs(resolution.load(ROOT / "config" / f"{name}.yaml"))
     names = [each.name for each in found]
     assert len(names) == len(set(names))
     assert {waited for each in found for waited in each.after} <= set(names)
@@ -70,7 +70,7 @@ def test_the_work_of_a_run_names_the_benchmarks_that_it_writes() -> None:
     """laptop's table was written by the workflow itself: nothing in it that the planner does not know, and nothing of either that is drawn from air."""
     measured = {each.name for each in rates.read(REFERENCE / "laptop").jobs}
     assert len(measured) > 200
-    assert measured <= {each.name for each in work.jobs(config.load(ROOT / "config" / "laptop.yaml"))}
+    assert measured <= {each.name for each in work.jobs(resolution.load(ROOT / "config" / "laptop.yaml"))}
 
 
 def test_a_course_by_hand() -> None:
@@ -128,19 +128,38 @@ def test_prices_by_hand(tiny: config.Config) -> None:
 
 
 def test_the_schedule_keeps_to_cores_threads_and_the_gpu() -> None:
-    def of(name: str, seconds: float, *after: str, threads: int = 1, gpu: bool = False) -> plan.Priced:
-        return plan.Priced(Job(name, name, after, threads=threads, gpu=gpu), seconds, None)
+    def of(name: str, seconds: float, *after: str, threads: int = 1, gpu: bool = False, ranks: int = 1) -> plan.Priced:
+        return plan.Priced(Job(name, name, after, threads=threads, gpu=gpu, ranks=ranks), seconds, None)
 
     chain = [of("a", 4.0), of("b", 3.0), of("c", 3.0), of("d", 2.0, "a", "b")]
-    assert plan.schedule(chain, cores=1, gpu=False) == 12.0
-    assert plan.schedule(chain, cores=2, gpu=False) == 6.0  # a beside b then c; d beside c
-    assert plan.schedule([of("a", 4.0, gpu=True), of("b", 4.0, gpu=True)], cores=2, gpu=True) == 8.0
-    assert plan.schedule([of("a", 4.0, threads=2), of("b", 4.0)], cores=2, gpu=False) == 6.0
+    assert plan.schedule(chain, cores=1, gpus=0) == 12.0
+    assert plan.schedule(chain, cores=2, gpus=0) == 6.0  # a beside b then c; d beside c
+    assert plan.schedule([of("a", 4.0, gpu=True), of("b", 4.0, gpu=True)], cores=2, gpus=1) == 8.0
+    assert plan.schedule([of("a", 4.0, threads=2), of("b", 4.0)], cores=2, gpus=0) == 6.0
+    assert plan.schedule([of("a", 4.0, gpu=True), of("b", 4.0, gpu=True)], cores=2, gpus=2) == 4.0
+    assert plan.schedule([of("a", 8.0, gpu=True, ranks=2), of("b", 2.0, gpu=True)], cores=3, gpus=2) == 6.0  # 8 seconds of one GPU are 4 of two
+    assert plan.schedule([of("a", 8.0, ranks=2), of("b", 2.0)], cores=2, gpus=0) == 6.0
+
+
+def test_a_dictionary_in_ranks(tiny: config.Config) -> None:
+    """Each rank has a slice of the features, and on a CPU its process beside it; a GPU holds one rank."""
+    ranks = dataclasses.replace(tiny, dictionaries={"A/1": dataclasses.replace(tiny.dictionaries["A/1"], ranks=4)})
+    one, four = (job(work.jobs(some, [COURSE]), "sae/A/1") for some in (tiny, ranks))
+    assert four.ranks == 4 and four.terms == one.terms
+    assert one.memory - four.memory == 4 * (9 * 8 * 16 + 3 * 10 * 16) * 3 / 4
+    measured = Rates(ABOUT, [Measured("sae/A/2", "sae", 9.0, 2.0, 100.0, 0.0, 10e6, {})], RUNGS, [COURSE])
+    priced = {each.job.name: each for each in plan.price_jobs(ranks, measured, device="cpu")}
+    assert priced["sae/A/1"].memory_mb == pytest.approx(4 * (90 + four.memory / 1e6))
+    priced = {each.job.name: each for each in plan.price_jobs(ranks, measured, device="cuda", flops=1e6)}
+    assert priced["sae/A/1"].memory_mb == pytest.approx(four.memory / 1e6)
+    assert plan.estimate(ranks, measured, device="cuda", cores=2).gpus == 4
+    with pytest.raises(UserError, match="sae/A/1 wants 4 GPUs at a time"):
+        plan.estimate(ranks, measured, device="cuda", cores=2, gpus=3)
 
 
 def test_smoke_predicts_laptop() -> None:
     """The acceptance: within 25 % in all, and in each stage of the training of models and dictionaries, which take most of a run."""
-    laptop = config.load(ROOT / "config" / "laptop.yaml")
+    laptop = resolution.load(ROOT / "config" / "laptop.yaml")
     took = {each.name: each.seconds for each in rates.read(REFERENCE / "laptop").jobs}
     smoke = rates.read(REFERENCE / "smoke")
     assert smoke.about["run"] == "smoke" and not {each.name for each in smoke.jobs} & {"sae/A/2"}  # it saw nothing of laptop's sizes
@@ -155,7 +174,7 @@ def test_smoke_predicts_laptop() -> None:
 
 
 def test_memory_and_disk_of_laptop_from_smoke() -> None:
-    laptop, measured = config.load(ROOT / "config" / "laptop.yaml"), rates.read(REFERENCE / "laptop")
+    laptop, measured = resolution.load(ROOT / "config" / "laptop.yaml"), rates.read(REFERENCE / "laptop")
     found = {stage.name: stage for stage in plan.estimate(laptop, rates.read(REFERENCE / "smoke"), device="cpu", cores=2).stages}
     for stage in ("model", "sae", "features"):
         assert found[stage].disk == pytest.approx(measured.about["bytes"][stage], rel=0.25), stage
@@ -220,9 +239,10 @@ def test_a_broken_table_is_refused(tmp_path: Path) -> None:
 def test_a_ladder_times_real_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
+    from replication.features import columns
     from replication.sae import gradients
 
-    assert rates.DENSE_FROM == gradients.DENSE_FROM
+    assert (rates.DENSE_FROM, work.COLUMN_BUDGET) == (gradients.DENSE_FROM, columns.BUDGET)
     monkeypatch.setattr(steps, "SECONDS", 0.0)
     made = steps._sparse(8, 32, 64, 4, torch.device("cpu"), 1), steps._model(8, 8, 64, 8, 2, torch.device("cpu"))
     for law, terms, timed in made:

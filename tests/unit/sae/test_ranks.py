@@ -21,8 +21,9 @@ from safetensors import safe_open
 
 from replication.artifacts import check, read_tensors
 from replication.cli import main
-from replication.config import ConfigError, Settings, UserError, resolve
+from replication.config import ConfigError, Settings, UserError
 from replication.progress import Progress
+from replication.resolution import resolve
 from replication.sae import fit as fitting
 from replication.sae import launch
 from replication.sae.dictionary import Dictionary, unit

@@ -85,7 +85,7 @@ def test_a_short_run_has_a_window_of_min_window_vectors_and_four_resamplings_bef
 
 
 def test_a_resampling_that_falls_too_late_is_refused():
-    from replication.config import resolve
+    from replication.resolution import resolve
 
     raw = {"run": "x", "models": {"A": {"n_ctx": 128}}, "activations": {"per_context": 64, "block": 65536, "vectors": 1 << 20}, "studies": {"main": "A/1", "twin": "A/1"}}
     with pytest.raises(ConfigError, match=r"dictionaries\.A/1: the last of 4 resamplings would fall at step .*, after 70 % of the run"):

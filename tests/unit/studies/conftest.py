@@ -2,8 +2,8 @@ import importlib
 
 import pytest
 
-from replication.config import resolve
 from replication.progress import Progress
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from tests.planted import few, plant, raw
 

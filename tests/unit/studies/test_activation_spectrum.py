@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from replication.config import resolve
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.detailed.activation_spectrum import examples, histogram, measured, strong_windows, unmeasured
 from tests.planted import raw

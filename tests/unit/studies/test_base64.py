@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.features.proxies import Pieces
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.phenomenology import base64_split
 from replication.studies.phenomenology.base64_family import Text, described, find

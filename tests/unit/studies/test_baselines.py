@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 import torch
 
-from replication.config import resolve
 from replication.features.losses import context_losses
 from replication.model.transformer import Architecture, Transformer
 from replication.progress import Progress
+from replication.resolution import resolve
 from replication.studies import STUDIES, recovered
 from replication.studies.overall import baselines
 from tests.planted import raw

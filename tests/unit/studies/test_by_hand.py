@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.resolution import resolve
 from replication.studies import STUDIES, recovered
 from replication.studies.appendices import density_histograms, neuron_basis, tradeoff, training_curves, ultralow_cluster
 from replication.studies.directions import carriers, excess_kurtosis, mean_pairwise_cosine, unit

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from replication.config import resolve
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.detailed.logit_weights import headline, modes, nucleotides, table, unmeasured
 from tests.planted import raw

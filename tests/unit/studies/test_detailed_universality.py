@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replication.config import resolve
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.detailed.cases import Case
 from replication.studies.detailed.universality import best, correlation, headline, neuron, points

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from replication.config import resolve
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.detailed.disagreement import grid, headline
 from tests.planted import raw

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from replication.config import resolve
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.overall.downstream_sample import agreement, among, examples, headline, histogram, spearman
 from tests.planted import raw

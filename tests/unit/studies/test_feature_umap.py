@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.directions import unit
 from replication.studies.phenomenology import feature_umap

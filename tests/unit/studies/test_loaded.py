@@ -12,10 +12,10 @@ from replication import artifacts
 from replication.artifacts import Layout
 from replication.claims.scale import facts, shortfall
 from replication.claims.statements import Condition
-from replication.config import resolve
 from replication.features.table import Start, weights
 from replication.progress import Progress
 from replication.provenance import Stopwatch
+from replication.resolution import resolve
 from replication.sae.dictionary import Dictionary
 from replication.studies import STUDIES
 from replication.studies.replicates import NO_TWIN

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from replication.config import resolve
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.detailed.per_context import estimates, grouped, moments, pearson, ratio, summed
 from tests.planted import raw

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from replication.config import resolve
 from replication.features.examples import INTERVALS
 from replication.model.transformer import Architecture, Transformer
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.overall.random_transformer import choose, depth, headline, on_token, token_share, windows
 from tests.planted import raw

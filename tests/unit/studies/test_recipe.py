@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from replication.config import Model, Sae, Settings, Studies, resolve
+from replication.config import Model, Sae, Settings, Studies
 from replication.exhibits.appendices.recipe_ablations import verdict
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.appendices.recipe_ablations import ORDERINGS, _quantities, counts, first, relative, silent_share
 from replication.studies.appendices.sharpness import share as specificity

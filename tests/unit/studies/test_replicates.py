@@ -1,4 +1,4 @@
-from replication.config import resolve
+from replication.resolution import resolve
 from replication.studies.replicates import alike, base, groups, lacking
 from tests.planted import raw
 

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from replication.config import ConfigError, resolve
+from replication.config import ConfigError
 from replication.interpretability import scored
+from replication.resolution import resolve
 from replication.studies import STUDIES, scores, tables
 from replication.studies.appendices import autointerp_appendix
 from replication.studies.overall import autointerp_activations, autointerp_logits, interval_consistency, interval_mass, random_transformer

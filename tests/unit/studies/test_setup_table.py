@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from replication.config import resolve
 from replication.exhibits.setup.setup_runs import spread
 from replication.exhibits.setup.setup_table import draw
 from replication.exhibits.study import Study
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.setup import setup_table
 from tests.planted import raw

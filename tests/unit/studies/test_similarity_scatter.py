@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from replication.config import resolve
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.phenomenology import similarity_scatter
 from tests.planted import raw

@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.phenomenology.splitting_graph import Layer, articles, choose, collisions, grown, is_technical, leaning, matched, narrower, predicted
 from replication.studies.token_sums import Sums

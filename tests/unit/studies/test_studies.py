@@ -9,8 +9,9 @@ import pytest
 
 from replication.artifacts import ArtifactError, check
 from replication.claims import statements
-from replication.config import Settings, resolve
+from replication.config import Settings
 from replication.provenance import written
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from tests.planted import plant, raw
 

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.phenomenology import token_features
 from replication.studies.phenomenology.token_features import Found, clearest, ending, first_tokens, headline, positions, served, special

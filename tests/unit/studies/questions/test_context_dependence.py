@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from replication.config import resolve
 from replication.model.transformer import Architecture, Transformer
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.questions import context_dependence, detectors, removal
 from replication.studies.questions.removal import PAIRS, WINDOW

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.directions import unit
 from replication.studies.questions import dictionary_similarity, recurrence

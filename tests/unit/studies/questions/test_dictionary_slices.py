@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.directions import unit
 from replication.studies.questions import contributors, dictionary_slices

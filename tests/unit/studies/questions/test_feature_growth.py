@@ -10,9 +10,9 @@ from scipy import sparse
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import resolve
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.progress import Progress
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.checkpoints import by_layer, chain, fresh
 from replication.studies.questions import feature_growth

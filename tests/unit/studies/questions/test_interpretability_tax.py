@@ -9,11 +9,11 @@ import torch
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import resolve
 from replication.interpretability import OFFLINE
 from replication.model import store
 from replication.model.transformer import Architecture, Transformer
 from replication.progress import Progress
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.questions import carried, interpretability_tax, readable
 from tests.planted import finish, save, write_json

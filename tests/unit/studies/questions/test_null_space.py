@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from replication.config import resolve
 from replication.model.transformer import Architecture, Transformer
+from replication.resolution import resolve
 from replication.sae.dictionary import Dictionary
 from replication.studies import STUDIES
 from replication.studies.questions import null_space

@@ -9,10 +9,10 @@ from scipy import sparse
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import resolve
 from replication.features.matrix import MatrixWriter
 from replication.interpretability import OFFLINE
 from replication.progress import Progress
+from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.questions import sites
 from tests.planted import finish, write_json

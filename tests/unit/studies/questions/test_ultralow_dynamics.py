@@ -14,9 +14,10 @@ from scipy import sparse
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import Settings, Studies, resolve
+from replication.config import Settings, Studies
 from replication.features.matrix import EvaluationMatrix, MatrixWriter
 from replication.progress import Progress
+from replication.resolution import resolve
 from replication.sae.dictionary import Dictionary
 from replication.studies import STUDIES
 from replication.studies.questions import lower_cluster, trajectories, ultralow_numbers

@@ -9,7 +9,6 @@ from scipy import sparse, stats
 
 from replication import artifacts
 from replication.artifacts import Layout
-from replication.config import resolve
 from replication.exhibits import find
 from replication.exhibits.draw import draw
 from replication.features.matrix import MatrixWriter
@@ -18,6 +17,7 @@ from replication.model import store
 from replication.model.transformer import Architecture, Transformer
 from replication.progress import Progress
 from replication.provenance import written
+from replication.resolution import resolve
 from replication.sae.dictionary import Dictionary
 from replication.studies import STUDIES
 from replication.studies.questions import agreement_of_causes, ranked_causes, upstream_causes
