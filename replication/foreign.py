@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HUB = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?(:(?P<folder>[\w./-]+))?")
+INFINITE = ("IGNORE",)  # a mask of TransformerLens's attention, which is minus infinity
 PICKLED = (".pth", ".pt", ".bin")  # of these only the tensors are read
 
 
@@ -80,4 +81,7 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
         raise ForeignError(f"{path} is truncated, or holds more than tensors, which is never unpickled; save its state_dict() as safetensors") from None
     if not isinstance(found, dict) or not all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in found.items()):
         raise ForeignError(f"{path} is not a state dict of tensors by name; save the model's state_dict() as safetensors")
+    for name, tensor in found.items():
+        if not bool(torch.isfinite(tensor).all()) and not name.endswith(INFINITE):
+            raise ForeignError(f"{path}: {name} holds numbers that are not finite, so these weights compute nothing; take another copy")
     return found

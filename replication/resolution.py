@@ -20,6 +20,7 @@ ID = re.compile(r"[a-z0-9_-]+")
 MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 TAKEN = ("text", "texts", "contexts", "vocabulary")  # pages and folders of the browser beside those of models
 SITE = re.compile(rf"({'|'.join(SITES)})(_\d+)?")
+MOST_SEED = 999  # of a run, a model or a dictionary: see `Settings.seed_of`
 REMOVABLE = ("mlp_act", "mlp_out", "resid_post")  # where, in the last layer, a feature writes a fixed direction to the stream that the logits read
 # of what is loaded, not trained: what it is, which the section for all may say too, and what is known of its training, with what stands where it is not
 LOADED_SHAPE = {"models": ("d_model", "d_mlp", "n_layers", "n_heads", "n_ctx", "act_fn", "stream"), "dictionaries": ("d_sae", "site")}
@@ -36,7 +37,7 @@ def resolve(raw: Mapping[str, Any]) -> Config:
     run = checked(raw.get("run", ""), str, None, "run")
     if not ID.fullmatch(run):
         raise ConfigError(f"run is {run!r}, but must be made of a-z, 0-9, _ and -, because it names a folder under results/")
-    seed = checked(raw.get("seed", 0), int, (0, 999), "seed")
+    seed = checked(raw.get("seed", 0), int, (0, MOST_SEED), "seed")
     models: dict[str, Model] = _listed(raw, "models", Model, "model")
     dictionaries: dict[str, Sae] = _listed(raw, "dictionaries", Sae, "sae")
     dictionaries = {name: _warm(name, sae, dictionaries) for name, sae in dictionaries.items()}
@@ -57,11 +58,17 @@ def _listed(raw: Mapping[str, Any], key: str, entry: type, common: str) -> dict[
     """The entries of `models` or `dictionaries` with what they share, each with its replicates."""
     found: dict[str, Any] = {}
     for name, own in mapping(raw, key).items():
+        if not isinstance(name, str):
+            raise ConfigError(f"{key} lists {name!r}, which YAML does not read as a text; put the name in quotes")
         stated = _entry(own, f"{key}.{name}")
         given = {**mapping(raw, common), **stated}
         built = build(entry, _loaded(given, stated, key, name) if given.get("load") else given, f"{key}.{name}")
+        if built.seed + built.replicates - 1 > MOST_SEED:
+            raise ConfigError(f"{key}.{name}: replicates take the seeds {built.seed} to {built.seed + built.replicates - 1}, but a seed is at most {MOST_SEED}")
         for replicate in range(built.replicates):
             suffix = f"-r{replicate}" if replicate else ""
+            if name + suffix in found:
+                raise ConfigError(f"{key} has two entries {name + suffix}, one of which is a replicate; give the other another name")
             found[name + suffix] = dataclasses.replace(built, seed=built.seed + replicate, replicates=1)
     return found
 
@@ -115,6 +122,10 @@ def _check_models(config: Config) -> None:
             raise ConfigError(f"models.{name}.n_heads is {model.n_heads}, but must divide d_model, {model.d_model}")
         if model.shuffle_of and model.shuffle_of not in sources:
             raise ConfigError(f"models.{name}.shuffle_of is {model.shuffle_of!r}, not a trained model; {nearest(model.shuffle_of, sources)}")
+        for key in LOADED_SHAPE["models"][:-1] if model.shuffle_of else ():
+            own, source = getattr(model, key), getattr(config.models[model.shuffle_of], key)
+            if own != source:
+                raise ConfigError(f"models.{name}.{key} is {own!r}, but it shuffles {model.shuffle_of}, whose {key} is {source!r}; give both the same")
         if not model.tokens and not model.load:
             raise ConfigError(f"models.{name}.tokens is 0, but a model that is trained sees some")
         if config.activations.per_context > model.n_ctx:
@@ -151,17 +162,18 @@ def _check_dictionaries(config: Config) -> None:
         block, vectors = (size * per_context // stored.per_context for size in (stored.block, stored.vectors))
         if block % sae.batch:
             raise ConfigError(f"dictionaries.{name}.batch is {sae.batch}, but must divide activations.block, {block}{thinned}")
-        if sae.watch_vectors and sae.vectors // sae.repeats > vectors - sae.watch_vectors:
+        steps = sae.vectors // sae.batch
+        read = -(-steps // sae.repeats) * sae.batch  # different vectors, in whole batches
+        if sae.watch_vectors and read > vectors - sae.watch_vectors:
             raise ConfigError(f"dictionaries.{name}.watch_vectors asks for the last {sae.watch_vectors} of {vectors} vectors{thinned}, "
-                              f"but training sees {sae.vectors // sae.repeats}; lower one of them, or raise activations.vectors")
+                              f"but training sees {read}; lower one of them, or raise activations.vectors")
         if sae.d_sae % sae.ranks:
             raise ConfigError(f"dictionaries.{name}.ranks is {sae.ranks}, but must divide d_sae, {sae.d_sae}, so that each holds as many features")
         if sae.warm_start:
             _check_warm_start(config, name)
-        if sae.vectors > vectors * sae.repeats:
+        if read > vectors:
             often = "twice" if sae.repeats == 1 else f"more than {sae.repeats} times"
             raise ConfigError(f"dictionaries.{name}.vectors is {sae.vectors}, but activations.vectors gives only {vectors}{thinned}, and none is seen {often}")
-        steps = sae.vectors // sae.batch
         if steps < 1:
             raise ConfigError(f"dictionaries.{name}.vectors is {sae.vectors}, less than one batch of {sae.batch}")
         schedule = resampling_steps(sae)

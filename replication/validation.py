@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import typing
 from collections.abc import Mapping
 from dataclasses import field, fields
@@ -68,9 +69,11 @@ def checked(value: Any, hint: Any, within: tuple[float | None, float | None] | N
     if not isinstance(value, hint) or (hint is not bool and isinstance(value, bool)):
         names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         raise ConfigError(f"{where} is {value!r}, but must be {names[hint]}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where} is {value!r}, but must be a finite number")
     if within is not None:
         low, high = within
-        if value != value or (low is not None and value < low) or (high is not None and value > high):
+        if (low is not None and value < low) or (high is not None and value > high):
             limits = " and ".join(text for text in (
                 "" if low is None else ("above 0" if within is ABOVE_ZERO else f"at least {low:g}"), "" if high is None else f"at most {high:g}") if text)
             raise ConfigError(f"{where} is {value!r}, but must be {limits}")

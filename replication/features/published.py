@@ -206,7 +206,7 @@ class _Value:
     def text(self) -> str:
         if not isinstance(self.value, str) or len(self.value) > LONGEST_TOKEN:
             raise self.wrong(f"is {_brief(self.value)}, not a text of at most {LONGEST_TOKEN} characters")
-        return self.value
+        return self.value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # a token may end within a character of two halves
 
     def pairs(self) -> list[tuple[str, float]]:
         found = []

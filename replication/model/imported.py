@@ -90,8 +90,9 @@ def architecture(config: Mapping[str, Any], path: Path) -> tuple[Architecture, s
         if config.get(key) not in (None, ours):
             raise ForeignError(f"{path}: {key} is {config[key]!r}, but a model of the run computes as with {ours!r}; such a model cannot be imported")
     for key in SHAPE:
-        if isinstance(config.get(key), bool) or not isinstance(config.get(key), int):
-            raise ForeignError(f"{path}: {key} is {config.get(key)!r}, but must be a whole number")
+        least = 0 if key == "d_mlp" else 1
+        if isinstance(config.get(key), bool) or not isinstance(config.get(key), int) or config[key] < least:
+            raise ForeignError(f"{path}: {key} is {config.get(key)!r}, but must be a whole number from {least} on")
     d_head = config["d_model"] // config["n_heads"]
     own: dict[str, tuple[Any, ...]] = {"d_head": (d_head,), "n_key_value_heads": (config["n_heads"],), "d_vocab_out": (config["d_vocab"],),
                                        "attn_scale": (d_head**0.5,), "act_fn": tuple(ACTIVATIONS), NORMALIZATION: NORMS}

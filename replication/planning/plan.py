@@ -95,7 +95,7 @@ def price_jobs(config: Config, rates: Rates, *, device: str, flops: float | None
     laws = measured.laws(rates)
     found = []
     for job in work.jobs(config, rates.courses):
-        own = rates.of(job.kind)
+        own = _alike(job, rates)
         mates = own or [each for each in rates.jobs if each.name.partition("/")[0] == job.stage]
         if job.gpu and device != rates.device:
             found.append(Priced(job, job.flops / flops if flops else None, job.memory / MB))
@@ -104,6 +104,11 @@ def price_jobs(config: Config, rates: Rates, *, device: str, flops: float | None
         memory = max(max(0.0, each.memory_mb - each.arrays / MB) for each in mates) + job.memory / MB if mates else None
         found.append(Priced(job, seconds, memory * (job.ranks if device == "cpu" else 1) if memory else None))
     return found
+
+
+def _alike(job: Job, rates: Rates) -> list[Measured]:
+    """The measured jobs of its kind; of one with items those that had some, because the others say nothing of what an item costs."""
+    return [each for each in rates.of(job.kind) if each.items or not job.items]
 
 
 def _seconds(job: Job, own: Sequence[Measured], laws: Laws) -> float:
@@ -206,7 +211,7 @@ def _notes(config: Config, rates: Rates, stages: Sequence[Stage], priced: Sequen
                + (f"are given by their arithmetic at the {flops:g} operations a second that --flops assumes, start-up and memory traffic left out."
                   if flops else "have no time; --flops 2e14 assumes a sustained rate, and a run there gives rates with --measure.")
                + " Their memory is that of their arrays alone.")
-    unknown = sorted({each.job.kind for each in priced if not rates.of(each.job.kind) and not (each.job.gpu and device != rates.device)})
+    unknown = sorted({each.job.kind for each in priced if not _alike(each.job, rates) and not (each.job.gpu and device != rates.device)})
     if unknown:
         yield f"Not measured in any of these runs, so taken as the median job of their stage: {', '.join(unknown)}."
     by_time = sorted((stage for stage in stages if stage.seconds), key=lambda stage: -(stage.seconds or 0.0))

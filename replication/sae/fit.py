@@ -148,6 +148,7 @@ class Training:
             self._look()
             revived = 0
             if self.step in resample_after:
+                self._finite()  # inputs are drawn by their loss
                 revived = self._resample(window, l1)
                 self._look()
             if self.step % self.sae.log_every == 0 or self.step in row_after:
@@ -211,11 +212,15 @@ class Training:
     def _look(self) -> None:
         self.watch.look(self.step, self.variant.standard(self.dictionary), start=self.start_directions, resampled=self.resampled)
 
-    def _log(self, l1: float, window: int, revived: int) -> None:
-        loss, mse, l1_norm, l0 = (self.sums / self.summed).tolist()
-        if not math.isfinite(loss):
+    def _finite(self) -> None:
+        """Raises UserError when the loss was not, since the last row."""
+        if not math.isfinite(float(self.sums[0])):
             kept = "its last checkpoint is kept" if (self.state / artifacts.CHECKPOINT).exists() else "there is no checkpoint yet"
             raise UserError(f"the loss is not finite between steps {self.step - self.summed + 1} and {self.step}; lower sae.lr ({kept} in {self.state})")
+
+    def _log(self, l1: float, window: int, revived: int) -> None:
+        self._finite()
+        loss, mse, l1_norm, l0 = (self.sums / self.summed).tolist()
         silent = sum(self.ranks.counts(int(resampling.dead(self.last_fired, self.step, min(window, self.step)).sum())))
         self.rows.append({"step": self.step, "vectors": self.step * self.sae.batch, "loss": loss, "mse": mse, "l1": l1_norm, "l1_coefficient": l1, "l0": l0,
                           "dead": silent, "resampled": revived})

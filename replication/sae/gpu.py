@@ -271,7 +271,7 @@ class _Graphs:
         graph = self.recorded[name]
         if graph is None:
             graph = self.recorded[name] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # another thread prepares the next block, and may allocate
                 for part in parts:
                     part()
         graph.replay()

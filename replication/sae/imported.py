@@ -20,7 +20,8 @@ from torch import Tensor
 from replication import artifacts
 from replication.config import Settings, model_of
 from replication.foreign import ForeignError, locate, read_settings, read_tensors
-from replication.model.store import architecture
+from replication.model.store import architecture, load
+from replication.model.transformer import Transformer
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.sae.dictionary import Dictionary, describe, site_of_hook
@@ -40,10 +41,13 @@ def bring(*, settings: Settings, name: str, model: Path, out: Path, progress: Pr
     sae, shape = settings.sae, architecture(model)
     folder = locate(released(sae.load), (artifacts.SAE_CONFIG, artifacts.SAE_WEIGHTS))
     config, weights = folder / artifacts.SAE_CONFIG, folder / artifacts.SAE_WEIGHTS
-    said = understood(read_settings(config), config)
+    said = understood(read_settings(config), config, overrides=overridden(sae.load))
     site = site_of_hook(said["hook_name"], shape.n_layers, config)
     if site != sae.site:
         raise ForeignError(f"dictionaries.{name}.site is {sae.site}, but {config} says {said['hook_name']}, which is {site}; write that into the config")
+    if said["centred"] and not site.startswith("mlp_act") and not writes_centred(load(model)):
+        raise ForeignError(f"{config} says center_writing_weights, so the dictionary saw vectors of {site} without their mean over d_model, which "
+                           f"models.{model_of(name)} does not write; load a model that was saved with centred weights")
     tensors = read_tensors(weights)
     dictionary, norms = standard(tensors, apply_b_dec_to_input=said["apply_b_dec_to_input"], path=weights)
     d_in = shape.d_mlp if site.startswith("mlp_act") else shape.d_model
@@ -63,6 +67,22 @@ def bring(*, settings: Settings, name: str, model: Path, out: Path, progress: Pr
     progress(1, 1, sae.load)
 
 
+def writes_centred(model: Transformer) -> bool:
+    """Whether all that a model writes to the residual stream has mean zero over d_model, up to rounding."""
+    written = [tensor for name, tensor in model.state_dict().items() if name.endswith(("W_E", "W_pos", "W_O", "b_O", "W_out", "b_out"))]
+    return all(float(tensor.mean(dim=-1).abs().max()) <= 1e-4 * float(tensor.abs().max()) for tensor in written if tensor.numel())
+
+
+def overridden(source: str) -> dict[str, Any]:
+    """What SAELens's list of releases puts in place of settings in the `cfg.json` of `release:id`; nothing for any other source."""
+    release, colon, short = source.partition(":")
+    if not colon or "/" in release:
+        return {}
+    from sae_lens.loading.pretrained_saes_directory import get_config_overrides
+
+    return dict(get_config_overrides(release, short))
+
+
 def released(source: str) -> str:
     """The place on the Hub of a dictionary that SAELens lists as `release:id`; any other source as it is. Raises ForeignError."""
     release, colon, short = source.partition(":")
@@ -80,9 +100,12 @@ def released(source: str) -> str:
     return f"{listed.repo_id}:{listed.saes_map[short]}"
 
 
-def understood(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
+def understood(config: Mapping[str, Any], path: Path, *, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The settings of a `cfg.json` under the names of version 6, its metadata among them. Raises ForeignError for a dictionary that is none of ours."""
-    flat = {RENAMED.get(key, key): value for key, value in {**config, **(config.get("metadata") or {})}.items()}
+    for key in ("metadata", "model_from_pretrained_kwargs"):
+        if not isinstance(config.get(key) or {}, Mapping):
+            raise ForeignError(f"{path}: {key} is {config[key]!r}, not a JSON object")
+    flat = {RENAMED.get(key, key): value for key, value in {**config, **(config.get("metadata") or {}), **(overrides or {})}.items() if value is not None}
     for key, (default, allowed) in HELD.items():
         if flat.get(key, default) not in allowed:
             hint = HINTS.get(key, f"only {key} {allowed[0]} can be imported")
@@ -91,7 +114,8 @@ def understood(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
         raise ForeignError(f"{path} has no hook_name, so it is not known where its vectors are read")
     old = "metadata" not in config  # before version 6 a missing prepend_bos meant true
     return {"hook_name": flat["hook_name"], "apply_b_dec_to_input": bool(flat.get("apply_b_dec_to_input", True)),
-            "prepend_bos": bool(flat.get("prepend_bos", old)), "context_size": flat.get("context_size")}
+            "prepend_bos": bool(flat.get("prepend_bos", old)), "context_size": flat.get("context_size"),
+            "centred": bool((flat.get("model_from_pretrained_kwargs") or {}).get("center_writing_weights"))}
 
 
 def standard(tensors: Mapping[str, Tensor], *, apply_b_dec_to_input: bool, path: Path) -> tuple[Dictionary, Tensor]:

@@ -94,7 +94,7 @@ def _listen(member: Member, progress: Progress) -> Failure | None:
             said = member.messages.recv()
             if isinstance(said, Failure):
                 return said
-            progress(*said)
+            progress.say(said) if isinstance(said, str) else progress(*said)
     except EOFError:
         pass
     return None
@@ -117,6 +117,9 @@ class _Told(Progress):
 
     def __call__(self, done: float, total: float, note: str = "") -> None:
         self.messages.send((done, total, note))
+
+    def say(self, text: str) -> None:
+        self.messages.send(text)
 
 
 def _member(work: Work, rank: int, count: int, meeting: Path, messages: Connection) -> None:

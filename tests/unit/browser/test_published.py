@@ -166,6 +166,11 @@ def test_a_fault_is_named_by_file_and_field_and_nothing_is_written(path, value, 
     assert list(tmp_path.iterdir()) == [folder]
 
 
+def test_half_a_character_is_read_as_one_that_is_unknown(tmp_path):
+    folder = put(tmp_path / "files", broken((*WINDOW, "tokens_str_list"), ["x", "\ud83d", "\ud83d\ude00"]))
+    assert read(folder / "scraped-0000.json").windows[0].tokens == ["x", "\ufffd", "\U0001f600"]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"index": 1,}', b"\xff\xfe\x00", b"[" * 100_000, b'{"index": ' + b"9" * 5000 + b"}", b"\x00", b"nul"])
 def test_what_is_not_json_is_refused(content, tmp_path):
     put(tmp_path / "files", feature(1))

@@ -57,6 +57,7 @@ def test_weights_come_in_as_they_are_and_missing_biases_are_zero(tmp_path):
     ({"attn_scale": 1.0}, "attn_scale is 1.0, but can be 2.0 only"),
     ({"d_vocab_out": 12}, "d_vocab_out is 12, but can be 11 only"),
     ({"d_mlp": None}, "d_mlp is None, but must be a whole number"),
+    ({"n_heads": 0}, "n_heads is 0, but must be a whole number from 1 on"),
 ])
 def test_what_has_no_place_in_our_transformer_is_refused(changes, sentence, tmp_path):
     with pytest.raises(ForeignError) as refused:

@@ -127,6 +127,20 @@ def test_prices_by_hand(tiny: config.Config) -> None:
     assert priced["features/A/neurons"].seconds == pytest.approx(1.0 + 200 * 8 * 4.0 / 100)
 
 
+def test_what_an_item_costs_is_not_read_off_jobs_that_had_none(tiny: config.Config) -> None:
+    def priced(*jobs: Measured) -> plan.Estimate:
+        return plan.estimate(tiny, Rates(ABOUT, jobs, RUNGS, [COURSE]), device="cpu", cores=2)
+
+    study, had_none = job(work.jobs(tiny), "studies/sensitivity"), Measured("studies/sensitivity", "studies sensitivity", 3.0, 1.0, 100.0, 0.0, 0.0, {})
+    assert study.items > 0
+    alone = {each.job.name: each for each in plan.price_jobs(tiny, Rates(ABOUT, [had_none], RUNGS, [COURSE]), device="cpu")}
+    assert alone["studies/sensitivity"].seconds == 3.0  # the median job of its stage, which the notes name
+    assert any("studies sensitivity" in note for note in priced(had_none).notes)
+    had_some = dataclasses.replace(had_none, seconds=5.0, items=2 * study.items)
+    both = {each.job.name: each for each in plan.price_jobs(tiny, Rates(ABOUT, [had_none, had_some], RUNGS, [COURSE]), device="cpu")}
+    assert both["studies/sensitivity"].seconds == pytest.approx(1.0 + 4.0 / 2)
+
+
 def test_the_schedule_keeps_to_cores_threads_and_the_gpu() -> None:
     def of(name: str, seconds: float, *after: str, threads: int = 1, gpu: bool = False, ranks: int = 1) -> plan.Priced:
         return plan.Priced(Job(name, name, after, threads=threads, gpu=gpu, ranks=ranks), seconds, None)

@@ -9,7 +9,7 @@ import torch
 from replication import sae as stage
 from replication.activations import open_stream
 from replication.artifacts import ArtifactError, read_tensors
-from replication.config import UserError
+from replication.config import UserError, resampling_steps
 from replication.sae.dictionary import start
 from replication.sae.fit import fit
 from replication.sae.gradients import Gradients
@@ -109,6 +109,20 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tiny, world, t
     held = read_tensors(tmp_path / "sae-state" / "checkpoint.safetensors")
     assert all(bool(tensor.isfinite().all()) for tensor in held.values())
     assert not (tmp_path / "sae").exists() or not list((tmp_path / "sae").glob("*.safetensors"))
+
+
+def test_a_loss_that_is_not_finite_when_features_are_resampled_says_the_same(tiny, world, tmp_path, monkeypatch):
+    """Inputs are drawn by their loss, which has to be a number."""
+    settings = replace(tiny, sae=replace(tiny.sae, l1=10.0, lr=0.3, min_window=1280, log_every=10_000, checkpoint_every=10_000))
+    first, gradients, calls = resampling_steps(settings.sae)[0], Gradients.__call__, []
+
+    def poisoned(self, dictionary, x, l1):
+        calls.append(1)
+        return gradients(self, dictionary, x * (float("nan") if len(calls) == first else 1), l1)
+
+    monkeypatch.setattr(Gradients, "__call__", poisoned)
+    with pytest.raises(UserError, match=f"the loss is not finite between steps 1 and {first}; lower sae.lr .there is no checkpoint yet"):
+        run(settings, world, tmp_path / "sae")
 
 
 def test_replicates_differ_in_start_only(tiny, world, tmp_path):

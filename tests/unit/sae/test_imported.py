@@ -8,12 +8,12 @@ import torch
 from replication import artifacts
 from replication.artifacts import ArtifactError
 from replication.config import Model, Sae, Settings
-from replication.foreign import ForeignError
+from replication.foreign import ForeignError, read_tensors
 from replication.model import store
 from replication.model.transformer import Architecture, Transformer
 from replication.provenance import Stopwatch
 from replication.sae import load
-from replication.sae.imported import bring, released, standard, understood
+from replication.sae.imported import bring, overridden, released, standard, understood, writes_centred
 
 SIX = {"architecture": "standard", "d_in": 8, "d_sae": 3, "dtype": "float32", "device": "cpu", "apply_b_dec_to_input": True, "normalize_activations": "none",
        "reshape_activations": "none", "metadata": {"sae_lens_version": "6.1.0", "hook_name": "blocks.0.mlp.hook_post", "context_size": 128, "prepend_bos": True}}
@@ -100,12 +100,47 @@ def test_a_folder_of_the_run_without_a_start_or_a_log(tmp_path, model):
     ({"site": "mlp_out"}, ForeignError, "dictionaries.A/mine.site is mlp_out, but"),
     ({"config": FIVE, "site": "resid_mid"}, ForeignError, "has d_in 8, but the site resid_mid of models.A is 6"),
     ({"config": {**SIX, "metadata": {"hook_name": "blocks.0.hook_resid_pre"}}}, ArtifactError, "names the hook 'blocks.0.hook_resid_pre', which is no site of a model of 1 layers"),
+    ({"config": {**SIX, "metadata": 5}}, ForeignError, "metadata is 5, not a JSON object"),
     ({"config": {**SIX, "metadata": {"hook_name": "blocks.3.mlp.hook_post"}}}, ArtifactError, "names the hook 'blocks.3.mlp.hook_post'"),
 ])
 def test_a_dictionary_that_is_not_what_the_config_says(given, error, sentence, tmp_path, model):
     with pytest.raises(error) as refused:
         imported(tmp_path, model, **given)
     assert sentence in str(refused.value) and not (tmp_path / "ours").exists()
+
+
+def test_vectors_without_their_mean_need_a_model_that_writes_such(tmp_path, model):
+    """A site of the stream is centred by SAELens's processing of the model; the MLP's activations are not."""
+    assert not writes_centred(store.load(model))
+    centred = store.load(model)
+    for name, tensor in centred.state_dict().items():
+        if name.endswith(("W_E", "W_pos", "W_O", "W_out")):
+            tensor -= tensor.mean(dim=-1, keepdim=True)
+    assert writes_centred(centred)
+    wide = {"W_enc": torch.ones(6, 3), "b_enc": torch.zeros(3), "W_dec": torch.ones(3, 6), "b_dec": torch.zeros(6)}
+    folder = tmp_path / "stream"
+    said = {**SIX, "d_in": 6, "metadata": {"hook_name": "blocks.0.hook_resid_post", "model_from_pretrained_kwargs": {"center_writing_weights": True}}}
+    artifacts.write_json(folder / "cfg.json", said)
+    artifacts.write_tensors(folder / "sae_weights.safetensors", wide)
+    settings = Settings("test", 0, model=Model(d_model=6, d_mlp=8, n_heads=2, n_ctx=5), sae=Sae(load=str(folder), d_sae=3, site="resid_post"))
+    with pytest.raises(ForeignError, match="says center_writing_weights, so the dictionary saw vectors of resid_post without their mean"):
+        bring(settings=settings, name="A/mine", model=model, out=tmp_path / "ours")
+
+
+def test_what_is_not_a_number_is_refused(tmp_path, model):
+    folder = tmp_path / "theirs"
+    artifacts.write_tensors(folder / "sae_weights.safetensors", tensors() | {"b_enc": torch.tensor([0.0, float("nan"), 0.0])})
+    with pytest.raises(ForeignError, match="b_enc holds numbers that are not finite"):
+        read_tensors(folder / "sae_weights.safetensors")
+
+
+def test_what_a_release_says_stands_above_the_file(tmp_path):
+    assert understood(SIX, tmp_path)["apply_b_dec_to_input"]
+    assert not understood(SIX, tmp_path, overrides={"apply_b_dec_to_input": False})["apply_b_dec_to_input"]
+    assert understood({**SIX, "apply_b_dec_to_input": None}, tmp_path)["apply_b_dec_to_input"]  # as if it said nothing
+    with pytest.raises(ForeignError, match="normalize_activations is 'layer_norm'"):
+        understood(SIX, tmp_path, overrides={"normalize_activations": "layer_norm"})
+    assert overridden("someone/weights:layer") == {} and overridden("folder") == {}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -190,6 +190,7 @@ def test_ranks_end_together(monkeypatch, ends, error, match):
 
     def work(rank, count, meeting, progress):
         progress(rank, count)
+        progress.say("goes on")
         assert not meeting.exists()
         if isinstance(ends.get(rank), int):
             os.kill(os.getpid(), ends[rank])
@@ -197,11 +198,18 @@ def test_ranks_end_together(monkeypatch, ends, error, match):
             raise ends[rank]
         time.sleep(60 if ends else 0)
 
+    class Told(Progress):
+        def __call__(self, *said):
+            told.append(said)
+
+        def say(self, text):
+            told.append(text)
+
     told, began = [], time.monotonic()
     with pytest.raises(error, match=match) if error else contextlib.nullcontext():
-        launch.together(work, 3, lambda *said: told.append(said))
+        launch.together(work, 3, Told())
     assert not multiprocessing.active_children() and time.monotonic() - began < 30
-    assert told == [(0, 3, "")]
+    assert told == [(0, 3, ""), "goes on"]
 
 
 def test_ranks_end_with_the_process_that_started_them(monkeypatch, tmp_path):
