@@ -21,7 +21,7 @@ rule corpus_documents:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        disk_mb=text_mb(config_),
+        disk_mb=text_mb(config_, len(PARTS)),
         runtime=720,
         gpu=0,
     params:
@@ -84,7 +84,7 @@ rule corpus_tokens:
     threads: 1
     resources:
         mem_mb=memory(1500),
-        disk_mb=text_mb(config_),
+        disk_mb=text_mb(config_, len(PARTS)),
         runtime=240,
         gpu=0,
     params:

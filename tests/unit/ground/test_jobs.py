@@ -34,6 +34,7 @@ def test_memory_grows_with_the_arrays_of_each_rank():
 def test_disk_is_what_is_written():
     config = smoke()
     assert text_mb(config) == 100 + 24  # twice 12 MB
+    assert text_mb(config, parts=4) == 100 + 6
     written = activations_mb(config)
     assert written(SimpleNamespace(model="A", site="mlp_act")) == 100 + 393216 * 64 * 2 // 10**6
     assert written(SimpleNamespace(model="A", site="logit_update")) == 100 + 393216 * 32 * 2 // 10**6
