@@ -43,6 +43,8 @@ wildcard_constraints:
 localrules:
     all,
     corpus_documents,
+    imported_model,
+    imported_sae,
     interpretability_llm,
 
 

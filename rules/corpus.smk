@@ -49,6 +49,7 @@ rule corpus_tokenizer:
     benchmark:
         R.benchmark("corpus/tokenizer.tsv")
     priority: len(PARTS) + 1
+    localrule: config_.corpus.tokenizer != "train" and not config_.corpus.tokenizer.endswith(".json")
     threads: 1
     resources:
         mem_mb=memory(1000),

@@ -48,9 +48,10 @@ def test_every_rule_says_what_it_needs(file):
         assert len(re.findall(rf"^ +{resource}", RULES[file], re.MULTILINE)) == rules, resource
 
 
-def test_the_slurm_profile_groups_rules_that_there_are():
+def test_the_slurm_profile_names_rules_and_resources_that_there_are():
     profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
     there = set(re.findall(r"^rule (\w+):$", "\n".join(RULES.values()), re.MULTILINE))
-    assert {entry.partition("=")[0] for entry in profile["groups"]} <= there
+    assert {entry.partition("=")[0] for entry in profile["groups"]} | {entry.partition(":")[0] for entry in profile["set-resources"]} <= there
+    assert {re.split("[:=]", entry)[1] for entry in profile["set-resources"]} == set(profile["resources"]) == set(profile["set-resource-scopes"])
     groups = {entry.partition("=")[2] for entry in profile["groups"]} | set(re.findall(r'group:\s+"(\w+)"', "\n".join(RULES.values())))
     assert {entry.partition("=")[0] for entry in profile["group-components"]} <= groups
