@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 META = "meta.json"
 # of folders with several artifacts
+REVISION_META = "revision.meta.json"
 TOKENIZER_META, TOKENS_META, MATCHES_META, CONTEXTS_META, ABLATION_META = (
     "tokenizer.meta.json", "tokens.meta.json", "matches.meta.json", "contexts.meta.json", "ablation.meta.json")
 EFFECTS_META, RELATIONS_META, TEXTS_META = "effects.meta.json", "relations.meta.json", "texts.meta.json"
 # corpus
-DOCUMENTS, CORPUS, TOKENIZER = "documents.parquet", "corpus.json", "tokenizer.json"
+REVISION, DOCUMENTS, CORPUS, TOKENIZER = "revision.json", "documents.parquet", "corpus.json", "tokenizer.json"
 TRAIN_TOKENS, HELD_OUT_TOKENS, UNIGRAMS = "train.safetensors", "held_out.safetensors", "unigrams.safetensors"
 # model
 WEIGHTS, ARCHITECTURE, TRAINING_LOG = "weights.safetensors", "architecture.json", "log.csv"
