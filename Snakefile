@@ -42,7 +42,10 @@ wildcard_constraints:
 # On a cluster these stay where Snakemake runs: they talk to the network, which nodes often lack, and one key's requests are bounded together.
 localrules:
     all,
+    corpus_revision,
     corpus_documents,
+    imported_model,
+    imported_sae,
     interpretability_llm,
 
 

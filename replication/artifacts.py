@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
 META = "meta.json"
 # of folders with several artifacts
+REVISION_META = "revision.meta.json"
 TOKENIZER_META, TOKENS_META, MATCHES_META, CONTEXTS_META, ABLATION_META = (
     "tokenizer.meta.json", "tokens.meta.json", "matches.meta.json", "contexts.meta.json", "ablation.meta.json")
 EFFECTS_META, RELATIONS_META, TEXTS_META = "effects.meta.json", "relations.meta.json", "texts.meta.json"
 # corpus
-DOCUMENTS, CORPUS, TOKENIZER = "documents.parquet", "corpus.json", "tokenizer.json"
+REVISION, DOCUMENTS, CORPUS, TOKENIZER = "revision.json", "documents.parquet", "corpus.json", "tokenizer.json"
 TRAIN_TOKENS, HELD_OUT_TOKENS, UNIGRAMS = "train.safetensors", "held_out.safetensors", "unigrams.safetensors"
 # model
 WEIGHTS, ARCHITECTURE, TRAINING_LOG = "weights.safetensors", "architecture.json", "log.csv"
@@ -143,9 +145,16 @@ def digest(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+def atomic(path: Path, *, shared: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not.
+
+    What a killed writer of the same path left goes first, which may be many gigabytes; unless the path is `shared` by several
+    writers, because one of them may be alive.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not shared:
+        for leftover in _leftovers(path):
+            leftover.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -157,14 +166,20 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _leftovers(path: Path) -> list[Path]:
+    """Temporary files of this path and of no other: `mkstemp` draws eight of these characters."""
+    name = re.compile(re.escape(f".{path.stem}-") + "[a-z0-9_]{8}" + re.escape(path.suffix))
+    return [one for one in path.parent.iterdir() if name.fullmatch(one.name)]
+
+
 def write_json(path: Path, value: Any) -> None:
     """JSON that a person can read, in the order given."""
     write_text(path, json.dumps(to_dict(value), indent=1, ensure_ascii=False) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text in UTF-8."""
-    with atomic(path) as temporary:
+    """A text in UTF-8; several may write one path at once, as they do replies of a language model."""
+    with atomic(path, shared=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -200,10 +215,10 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> "pd.DataFram
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """A csv of rows with the same keys, without pandas, for stages that must run on a bare GPU image."""
+    """A csv of rows with the same keys, without pandas, for stages that must run on a bare GPU image; several may write one path at once."""
     import csv
 
-    with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+    with atomic(path, shared=True) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows({key: f"{value:.9g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows)

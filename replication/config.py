@@ -40,7 +40,7 @@ class Corpus:
     name: str = setting("`hub` only: the dataset, such as monology/pile-uncopyrighted.", default="")
     subset: str = setting("`hub` only: the configuration of the dataset, empty for the default one.", default="")
     split: str = setting("`hub` only: the split.", default="train")
-    revision: str = setting("`hub` only: a commit, tag or branch of the dataset, empty for the newest one; every part must find the same.", default="")
+    revision: str = setting("`hub` only: a commit, tag or branch of the dataset, empty for the newest one when the run begins; all parts are read at the same.", default="")
     shards: int = setting("`hub` only: parts that are collected and encoded side by side, each of every so-manieth file and an equal share of `max_bytes`.", default=1, within=(1, 10_000))
     paths: tuple[str, ...] = setting("`local` only: files or folders of .jsonl, .jsonl.xz, .txt, .md, .parquet.", default=())
     text_field: str = setting("Column or key that holds the text.", default="text")

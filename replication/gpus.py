@@ -6,6 +6,7 @@ Locks go by UUID, because an index may mean another GPU in another job (Slurm wi
 in a folder of this machine and this user, and the kernel drops them when the process ends, however it ends. Source: ours.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -13,7 +14,6 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from replication.config import UserError
@@ -79,7 +79,8 @@ def _machine() -> list[str]:
     if shutil.which("nvidia-smi") is None:
         return []
     done = subprocess.run(["nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader"], capture_output=True, text=True, check=False)
-    return done.stdout.split() if done.returncode == 0 else []
+    # it may warn on the same stream
+    return [line.strip() for line in done.stdout.splitlines() if line.startswith("GPU-")] if done.returncode == 0 else []
 
 
 def _wait(names: list[str], count: int, progress: Progress) -> list[str]:
@@ -99,7 +100,7 @@ def _wait(names: list[str], count: int, progress: Progress) -> list[str]:
         time.sleep(RETRY_S)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _turn(folder: Path) -> Iterator[None]:
     """One job looks at a time, so that two never hold a part each of what both want."""
     descriptor = os.open(folder / "turn", os.O_RDWR | os.O_CREAT, 0o600)
@@ -122,9 +123,10 @@ def _lock(path: Path) -> int | None:
 
 
 def _folder() -> Path:
-    """The folder of locks. Raises UserError when another user has put something in its place."""
+    """The folder of locks. Raises UserError when something else lies in its place, or another user's folder."""
     folder = Path(FOLDER.format(user=os.getuid()))
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # also for a file: what lies there is looked at next
+        folder.mkdir(mode=0o700)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise UserError(f"{folder}, where GPUs are reserved, is not this user's folder; have it removed")

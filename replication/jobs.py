@@ -24,9 +24,9 @@ def memory(mb: int, job: str = "", config: Config | None = None) -> Callable[...
     return mem_mb
 
 
-def text_mb(config: Config) -> int:
-    """`disk_mb` of a job that writes the run's text, or its tokens, 4 bytes each."""
-    return 100 + 2 * config.corpus.max_bytes // 10**6
+def text_mb(config: Config, parts: int = 1) -> int:
+    """`disk_mb` of a job that writes the run's text, or its tokens, 4 bytes each; or the share of them that one of `parts` has."""
+    return 100 + 2 * config.corpus.max_bytes // parts // 10**6
 
 
 def activations_mb(config: Config) -> Callable[..., int]:

@@ -5,10 +5,40 @@ from replication.corpus.sources import fingerprint
 PARTS = [R.part(number) for number in range(config_.corpus.shards)]
 
 
+# Of a dataset of the Hub only: parts start hours apart, and all are read at one commit.
+rule corpus_revision:
+    input:
+        code=code("replication.corpus.revision"),
+    output:
+        revision=R.corpus() / "revision.json",
+        meta=R.corpus() / "revision.meta.json",
+    log:
+        R.log("corpus/revision.log"),
+    benchmark:
+        R.benchmark("corpus/revision.tsv")
+    priority: len(PARTS) + 1
+    threads: 1
+    resources:
+        mem_mb=memory(1000),
+        disk_mb=100,
+        runtime=60,
+        gpu=0,
+    params:
+        settings=config_.settings("corpus").json(),
+        out=R.corpus(),
+    message:
+        "corpus: look up the commit of the dataset"
+    shell:
+        "python -m replication corpus revision --settings {params.settings:q} --log {log} --out {params.out}"
+
+
 rule corpus_documents:
     input:
         code=code("replication.corpus.documents")
         + code(f"replication.corpus.{config_.corpus.source}"),
+        revision=lambda wildcards: (
+            R.corpus() / "revision.json" if config_.corpus.source == "hub" else []
+        ),
     output:
         documents=R.part("{part}") / "documents.parquet",
         summary=R.part("{part}") / "corpus.json",
@@ -21,7 +51,7 @@ rule corpus_documents:
     threads: 1
     resources:
         mem_mb=memory(2000),
-        disk_mb=text_mb(config_),
+        disk_mb=text_mb(config_, len(PARTS)),
         runtime=720,
         gpu=0,
     params:
@@ -33,7 +63,7 @@ rule corpus_documents:
         "corpus: collect the text of part {wildcards.part}"
     shell:
         "python -m replication corpus documents --settings {params.settings:q} --log {log} --part {wildcards.part}"
-        " --state {params.state} --out {params.out}"
+        " --state {params.state} --revision {input.revision} --out {params.out}"
 
 
 # The first part has every so-manieth file of the dataset, so it is spread over it; it is collected first, and no other has to be waited for.
@@ -49,6 +79,7 @@ rule corpus_tokenizer:
     benchmark:
         R.benchmark("corpus/tokenizer.tsv")
     priority: len(PARTS) + 1
+    localrule: config_.corpus.tokenizer != "train" and not config_.corpus.tokenizer.endswith(".json")
     threads: 1
     resources:
         mem_mb=memory(1000),
@@ -84,7 +115,7 @@ rule corpus_tokens:
     threads: 1
     resources:
         mem_mb=memory(1500),
-        disk_mb=text_mb(config_),
+        disk_mb=text_mb(config_, len(PARTS)),
         runtime=240,
         gpu=0,
     params:

@@ -119,7 +119,7 @@ rule interpretability_llm:
         R.log("interpretability/{scored}.llm.log"),
     benchmark:
         R.benchmark("interpretability/{scored}.llm.tsv")
-    # one job at a time, so that `concurrency` bounds the requests of the whole run
+    # one job at a time, so that `concurrency` bounds the requests of the whole run: on a cluster by `turn` (profiles/slurm), elsewhere by its threads
     threads: lambda wildcards: workflow.cores
     resources:
         mem_mb=memory(2000),

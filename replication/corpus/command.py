@@ -1,4 +1,4 @@
-"""Verbs of the corpus stage: `documents` and `tokens` of a part, `tokenizer`, and `join`."""
+"""Verbs of the corpus stage: `revision`, `documents` and `tokens` of a part, `tokenizer`, and `join`."""
 
 import argparse
 from pathlib import Path
@@ -10,9 +10,12 @@ from replication.progress import Progress
 
 def register(job: Job) -> None:
     """Add the verbs and their paths to the command line."""
+    parser = job("revision", revision, "Look up the commit at which all parts of a dataset of the Hub are read.")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
     parser = job("documents", documents, "Collect the text, without duplicates, and split off the held-out documents.")
     parser.add_argument("--part", type=int, default=0, help="number of the part, of corpus.shards")
     parser.add_argument("--state", type=Path, required=True, help="folder for what a killed job goes on from")
+    parser.add_argument("--revision", type=Path, nargs="?", help="revision.json; of a dataset of the Hub only")
     parser.add_argument("--out", type=Path, required=True, help="folder of the part")
     parser = job("tokenizer", tokenizer, "Train a byte-level BPE tokenizer, or fetch the one that the config names.")
     parser.add_argument("--documents", type=Path, required=True, help="documents.parquet")
@@ -27,11 +30,18 @@ def register(job: Job) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the corpus")
 
 
+def revision(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
+    """`revision.json`."""
+    from replication.corpus.revision import look_up
+
+    look_up(settings=settings, out=arguments.out, progress=progress)
+
+
 def documents(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:
     """`documents.parquet`, `corpus.json` of a part."""
     from replication.corpus.documents import collect
 
-    collect(part=arguments.part, settings=settings, state=arguments.state, out=arguments.out, progress=progress)
+    collect(part=arguments.part, settings=settings, state=arguments.state, revision=arguments.revision, out=arguments.out, progress=progress)
 
 
 def tokenizer(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> None:

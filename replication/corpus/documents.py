@@ -49,8 +49,8 @@ class Sample:
         return self._manifest.hexdigest()
 
 
-def collect(*, part: int = 0, settings: Settings, state: Path, out: Path, progress: Progress) -> None:
-    """Write `documents.parquet` and `corpus.json` of a part into `out`, by way of sorted runs in `state`.
+def collect(*, part: int = 0, settings: Settings, state: Path, revision: Path | None = None, out: Path, progress: Progress) -> None:
+    """Write `documents.parquet` and `corpus.json` of a part into `out`, by way of sorted runs in `state`; `revision` as in Position.
 
     Raises UserError when the source cannot be read, is empty, or holds no document as small as the part's share of
     `corpus.max_bytes`. A source that can go on from where it was does so after a kill, with the same result.
@@ -59,7 +59,7 @@ def collect(*, part: int = 0, settings: Settings, state: Path, out: Path, progre
     corpus, stopwatch = settings.corpus, Stopwatch()
     origin, sample = source(corpus), Sample(corpus.max_bytes // corpus.shards)
     runs = Runs(state, f"{settings.hash()} {part}", sample.max_bytes)
-    position = Position(part, runs.state)
+    position = Position(part, runs.state, revision)
     for text in origin.texts(corpus, position, runs.skipped, progress):
         for document in documents_of(text, corpus.holdout):
             runs.add(document)
@@ -72,16 +72,16 @@ def collect(*, part: int = 0, settings: Settings, state: Path, out: Path, progre
         raise UserError(_nothing(corpus, sample))
     path, summary = out / artifacts.DOCUMENTS, out / artifacts.CORPUS
     write(path, itertools.chain([first], chosen))
-    revision = (position.read() or {}).get("revision")
+    commit = (position.read() or {}).get("revision")
     artifacts.write_json(summary, {
         "source": corpus.source, "documents": sample.documents, "bytes": sample.bytes,
         "available_documents": sample.available_documents, "available_bytes": sample.available_bytes,
         "held_out_documents": sample.held_out_documents, "held_out_bytes": sample.held_out_bytes,
         "duplicates": runs.added - sample.available_documents, "skipped": dict(sorted(runs.skipped.items())),
-        "manifest_sha256": sample.manifest(), **({"revision": revision} if revision else {}),
+        "manifest_sha256": sample.manifest(), **({"revision": commit} if commit else {}),
     })
-    artifacts.write_meta(out, stage="corpus documents", settings=settings, files={"documents": path, "corpus": summary}, inputs={},
-                         stopwatch=stopwatch, part=part, fingerprint=fingerprint(corpus))
+    artifacts.write_meta(out, stage="corpus documents", settings=settings, files={"documents": path, "corpus": summary},
+                         inputs={"revision": revision} if revision else {}, stopwatch=stopwatch, part=part, fingerprint=fingerprint(corpus))
     runs.clear()
 
 

@@ -33,7 +33,7 @@ CHECKPOINT = "checkpoint.json"
 class Runs:
     """What was collected so far. A document that cannot be among the first `max_bytes` by id any more is kept without its text.
 
-    Raises ArtifactError when `folder` holds runs of other settings.
+    Raises ArtifactError when `folder` holds runs of other settings, or lacks one.
     """
 
     def __init__(self, folder: Path, identity: str, max_bytes: int) -> None:
@@ -81,7 +81,8 @@ class Runs:
         yield from _distinct([*map(rows, paths), self._sorted()])
 
     def clear(self) -> None:
-        """Remove everything from the disk."""
+        """Remove everything from the disk; the checkpoint first, because without its runs it could not be resumed."""
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _resume(self, found: dict[str, Any]) -> None:
@@ -89,7 +90,10 @@ class Runs:
             raise ArtifactError(f"{self.folder} was written with other settings; delete it to collect from the start, or restore the settings to resume")
         self.state, self.runs, self.added, self._bar = found["state"], found["runs"], found["added"], found["bar"]
         self.skipped.update(found["skipped"])
-        for path in {*self.folder.iterdir()} - {self.folder / CHECKPOINT, *map(self._run, range(self.runs))}:
+        files, own = {*self.folder.iterdir()}, {*map(self._run, range(self.runs))}
+        if missing := own - files:
+            raise ArtifactError(f"{self.folder} lacks {min(missing).name}, which its checkpoint counts; delete the folder to collect from the start")
+        for path in files - own - {self.folder / CHECKPOINT}:
             path.unlink()  # written after the checkpoint, or half
 
     def _sorted(self) -> list[Document]:

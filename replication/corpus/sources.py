@@ -27,11 +27,13 @@ class Text(NamedTuple):
 class Position:
     """Where in its source a job is: in which part, from which state it starts (None: the beginning), and how to read the state it is in.
 
-    Only a source that can go on in the middle sets `read`; the state holds JSON values and is that after the last text that came.
+    Only a source that can go on in the middle sets `read`; the state holds JSON values and is that after the last text that
+    came. `revision` is the file that says at which commit a dataset of the Hub is read; other sources have none.
     """
 
     part: int = 0
     state: dict[str, Any] | None = None
+    revision: Path | None = None
     read: Callable[[], dict[str, Any] | None] = lambda: None
 
 

@@ -21,17 +21,18 @@ SUMS = ("documents", "bytes", "available_documents", "available_bytes", "held_ou
 def join(*, parts: Sequence[Path], settings: Settings, out: Path, progress: Progress) -> None:
     """Write `corpus.json`, both splits and the unigram counts of all parts into `out`.
 
-    Equal documents are found within a part only. Raises UserError for parts of different revisions of a dataset.
+    Equal documents are found within a part only. Raises UserError for parts of different revisions of a dataset, or with and without one.
     """
     assert settings.corpus is not None
     stopwatch = Stopwatch()
     for folder in parts:
         artifacts.check(folder, artifacts.CORPUS)
     summaries = [artifacts.read_json(folder / artifacts.CORPUS) for folder in parts]
-    revisions = {folder.name: summary["revision"] for folder, summary in zip(parts, summaries, strict=True) if "revision" in summary}
-    if len(set(revisions.values())) > 1:
-        raise UserError(f"the dataset {settings.corpus.name} changed while it was read: its parts are of the revisions "
-                        f"{', '.join(f'{revision} ({part})' for part, revision in revisions.items())}; set corpus.revision to one of them and collect again")
+    revisions = [summary.get("revision") for summary in summaries]
+    if len(set(revisions)) > 1:
+        found = ", ".join(f"{revision or 'none, read offline'} ({folder.name})" for folder, revision in zip(parts, revisions, strict=True))
+        raise UserError(f"the parts of the dataset {settings.corpus.name} are of different revisions, {found}; "
+                        f"delete those that are not as {artifacts.REVISION} says, and run `snakemake --cores all`")
     metas = [artifacts.check(folder, name=artifacts.TOKENS_META) for folder in parts]
     files = {split: out / name for split, name in SPLITS.items()} | {"unigrams": out / artifacts.UNIGRAMS}
     for split, name in progress.over(SPLITS.items(), len(SPLITS)):
@@ -46,7 +47,7 @@ def join(*, parts: Sequence[Path], settings: Settings, out: Path, progress: Prog
     skipped = sum((Counter(summary["skipped"]) for summary in summaries), Counter[str]())
     artifacts.write_json(out / artifacts.CORPUS, {
         "source": settings.corpus.source, **{key: sum(summary[key] for summary in summaries) for key in SUMS}, "skipped": dict(sorted(skipped.items())),
-        "manifest_sha256": whole, **source(settings.corpus).compare(whole, progress), **({"revision": revisions[parts[0].name]} if revisions else {}),
+        "manifest_sha256": whole, **source(settings.corpus).compare(whole, progress), **({"revision": revisions[0]} if revisions[0] else {}),
     })
     artifacts.write_meta(out, stage="corpus", settings=settings, files={"corpus": out / artifacts.CORPUS}, inputs=inputs,
                          stopwatch=stopwatch, fingerprint=fingerprint(settings.corpus))

@@ -167,8 +167,11 @@ def _corpus(config: Config) -> Iterator[Job]:
     size = corpus.max_bytes / corpus.shards
     # installed packages are all read, however much of their text is used
     text = 1.0 if corpus.source == "installed" else size
+    looked_up = ("corpus/revision",) if corpus.source == "hub" else ()
+    for name in looked_up:
+        yield Job(name, "corpus revision")
     for part in shards:
-        yield Job(f"corpus/documents/{part}", f"corpus documents, {corpus.source}", items=text, memory=min(size, RUN_BYTES))
+        yield Job(f"corpus/documents/{part}", f"corpus documents, {corpus.source}", looked_up, items=text, memory=min(size, RUN_BYTES))
     trained = float(corpus.tokenizer_bytes) if corpus.tokenizer == "train" else 1.0
     yield Job("corpus/tokenizer", "corpus tokenizer", ("corpus/documents/0",), items=trained)
     for part in shards:

@@ -1,3 +1,6 @@
+import re
+import shutil
+import unittest.mock
 from operator import attrgetter
 
 import pytest
@@ -67,6 +70,28 @@ def test_a_checkpoint_is_resumed_and_what_came_after_it_is_forgotten(tmp_path):
     assert list(again.merged()) == [document(3, 0)]
     with pytest.raises(ArtifactError, match="was written with other settings; delete it to collect from the start"):
         runs.Runs(tmp_path, "other", 1000)
+
+
+def test_a_checkpoint_that_lacks_a_run_is_refused(tmp_path):
+    made = runs.Runs(tmp_path, "mine", 1000)
+    for number in range(2):
+        made.add(document(number, number))
+        made.spill({"row": number})
+    (tmp_path / "run-1.parquet").unlink()
+    with pytest.raises(ArtifactError, match=re.escape(f"{tmp_path} lacks run-1.parquet, which its checkpoint counts; delete the folder to collect from the start")):
+        runs.Runs(tmp_path, "mine", 1000)
+    assert (tmp_path / "run-0.parquet").exists()
+
+
+def test_a_kill_while_all_is_removed_leaves_no_checkpoint_without_its_runs(tmp_path, monkeypatch):
+    made = runs.Runs(tmp_path / "state", "mine", 1000)
+    made.add(document(1, 0))
+    made.spill({"row": 1})
+    monkeypatch.setattr(shutil, "rmtree", unittest.mock.Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        made.clear()
+    monkeypatch.undo()
+    assert (tmp_path / "state" / "run-0.parquet").exists() and runs.Runs(tmp_path / "state", "mine", 1000).state is None
 
 
 def test_what_has_no_checkpoint_is_removed(tmp_path):

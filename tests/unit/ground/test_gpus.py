@@ -101,11 +101,16 @@ def test_too_few_gpus_are_refused_at_once(machine):
     assert gpus.VISIBLE not in os.environ
 
 
-def test_a_folder_of_someone_else_is_refused(machine, tmp_path, monkeypatch):
-    (tmp_path / "theirs").mkdir()
-    (tmp_path / "locks").symlink_to(tmp_path / "theirs")
+@pytest.mark.parametrize("put", [lambda path: path.symlink_to(path.parent), Path.touch, lambda path: path.symlink_to("nowhere")])
+def test_what_is_no_folder_of_this_user_is_refused(machine, tmp_path, put):
+    put(tmp_path / "locks")
     with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'locks'}, where GPUs are reserved, is not this user's folder")):
         gpus.claim()
+
+
+def test_a_warning_of_nvidia_smi_is_no_gpu(machine):
+    (machine / "nvidia-smi").write_text(f"#!/bin/sh\necho WARNING: infoROM is corrupted at gpu 0000:01:00.0\necho {UUIDS[0]}\n")
+    assert gpus.visible() == UUIDS[:1]
 
 
 def test_without_a_gpu_nothing_is_claimed(machine, monkeypatch):

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -78,6 +80,38 @@ def test_missing_and_broken_files_get_one_sentence(tmp_path, name, read):
     with pytest.raises(artifacts.ArtifactError) as refused:
         read(tmp_path / name)
     assert name in str(refused.value) and "\n" not in str(refused.value)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from replication import artifacts
+with artifacts.atomic(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(bytes(1000))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_and_nothing_else_does(tmp_path):
+    path = tmp_path / "A.parquet"
+    subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
+    assert [one.stat().st_size for one in tmp_path.iterdir()] == [1000]
+    others = {f".A{rest}" for rest in ("-r1-abcdefgh.parquet", "-abcdefgh.safetensors", "-abcdefghi.parquet", "-abcdefg.parquet", "-ABCDEFGH.parquet", "xparquet")}
+    for name in others:
+        (tmp_path / name).touch()
+    with artifacts.atomic(path) as temporary:
+        temporary.touch()
+        assert {one.name for one in tmp_path.iterdir()} == others | {temporary.name}
+    assert {one.name for one in tmp_path.iterdir()} == others | {path.name}
+
+
+@pytest.mark.parametrize("write", [lambda path: artifacts.write_json(path, {}), lambda path: artifacts.write_rows(path, [{"x": 1}])])
+def test_a_small_file_has_several_writers_and_none_loses_its_own(tmp_path, write):
+    path = tmp_path / "x.json"
+    with artifacts.atomic(path, shared=True) as temporary:
+        temporary.write_text("mine")
+        write(path)
+    assert path.read_text() == "mine"
 
 
 def test_checkpoints(tmp_path):

@@ -34,6 +34,7 @@ def test_memory_grows_with_the_arrays_of_each_rank():
 def test_disk_is_what_is_written():
     config = smoke()
     assert text_mb(config) == 100 + 24  # twice 12 MB
+    assert text_mb(config, parts=4) == 100 + 6
     written = activations_mb(config)
     assert written(SimpleNamespace(model="A", site="mlp_act")) == 100 + 393216 * 64 * 2 // 10**6
     assert written(SimpleNamespace(model="A", site="logit_update")) == 100 + 393216 * 32 * 2 // 10**6
@@ -47,9 +48,10 @@ def test_every_rule_says_what_it_needs(file):
         assert len(re.findall(rf"^ +{resource}", RULES[file], re.MULTILINE)) == rules, resource
 
 
-def test_the_slurm_profile_groups_rules_that_there_are():
+def test_the_slurm_profile_names_rules_and_resources_that_there_are():
     profile = yaml.safe_load((PROJECT / "profiles" / "slurm" / "profile.yaml").read_text())
     there = set(re.findall(r"^rule (\w+):$", "\n".join(RULES.values()), re.MULTILINE))
-    assert {entry.partition("=")[0] for entry in profile["groups"]} <= there
+    assert {entry.partition("=")[0] for entry in profile["groups"]} | {entry.partition(":")[0] for entry in profile["set-resources"]} <= there
+    assert {re.split("[:=]", entry)[1] for entry in profile["set-resources"]} == set(profile["resources"]) == set(profile["set-resource-scopes"])
     groups = {entry.partition("=")[2] for entry in profile["groups"]} | set(re.findall(r'group:\s+"(\w+)"', "\n".join(RULES.values())))
     assert {entry.partition("=")[0] for entry in profile["group-components"]} <= groups

@@ -66,6 +66,16 @@ def test_every_job_waits_for_jobs_of_the_run_and_is_there_once(name: str) -> Non
     assert {each.stage for each in found} == set(work.STAGES)
 
 
+def test_only_of_a_dataset_of_the_hub_a_revision_is_looked_up_before_its_parts() -> None:
+    config = resolution.load(ROOT / "config" / "paper.yaml")
+    found = work.jobs(config)
+    looked_up, parts = job(found, "corpus/revision"), [each for each in found if each.name.startswith("corpus/documents/")]
+    assert (looked_up.meta, looked_up.after) == ("corpus/revision.meta.json", ())
+    assert len(parts) == config.corpus.shards and {each.after for each in parts} == {("corpus/revision",)}
+    found = work.jobs(resolution.load(ROOT / "config" / "laptop.yaml"))
+    assert "corpus/revision" not in {each.name for each in found} and job(found, "corpus/documents/0").after == ()
+
+
 def test_the_work_of_a_run_names_the_benchmarks_that_it_writes() -> None:
     """laptop's table was written by the workflow itself: nothing in it that the planner does not know, and nothing of either that is drawn from air."""
     measured = {each.name for each in rates.read(REFERENCE / "laptop").jobs}
