@@ -13,8 +13,9 @@ REVISION = "0123456789abcdef0123456789abcdef01234567"
 class Hub(ThreadingHTTPServer):
     """Serves `files` (path to bytes) as the one dataset `name`.
 
-    `fault(request, number)` is asked before each answer: None lets it pass, a number is a status to answer instead, and
-    `("drop", share)` sends that share of the body and cuts the connection.
+    `fault(request, number)` is asked before each answer: None lets it pass, a number is a status to answer instead, a number
+    with headers likewise, and `("drop", share)` sends that share of the body and cuts the connection. What lies under a path
+    lies under `/elsewhere` and that path too, for redirections.
     """
 
     daemon_threads = True
@@ -39,7 +40,7 @@ class Hub(ThreadingHTTPServer):
     def read(self, method, target):
         """Status, headers and body of an answer."""
         parts = urlsplit(target)
-        path = unquote(parts.path)
+        path = unquote(parts.path).removeprefix("/elsewhere")
         api, resolve = f"/api/datasets/{self.name}", f"/datasets/{self.name}/resolve/"
         if path == api or path in (f"{api}/revision/main", f"{api}/revision/{self.revision}"):
             siblings = [{"rfilename": file} for file in self.files]
@@ -82,7 +83,8 @@ class Handler(BaseHTTPRequestHandler):
         with hub.lock:
             hub.asked.append(request)
             fault = hub.fault(request, len(hub.asked))
-        status, headers, body = (fault, {}, b"") if isinstance(fault, int) else hub.read((self.command, content), self.path)
+        cut, instead = isinstance(fault, tuple) and fault[0] == "drop", (fault, {}) if isinstance(fault, int) else fault
+        status, headers, body = hub.read((self.command, content), self.path) if cut or fault is None else (*instead, b"")
         if status == 200 and (span := self.headers.get("Range")):
             start, _, end = span.removeprefix("bytes=").partition("-")
             whole, body = len(body), body[int(start) : int(end) + 1 if end else None]
@@ -93,7 +95,6 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        cut = isinstance(fault, tuple)
         body = body[: int(len(body) * fault[1])] if cut else body
         try:
             self.wfile.write(body)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.e2e.conftest import Workspace
 
 pytestmark = pytest.mark.cluster
 QUICK = bool(os.environ.get("QUICK"))  # a model and a dictionary, and not all of smoke
+GROUPS = tuple(f"rule_{group}_" for group in ("studies", "exhibits", "interpretability", "browser", "claims"))  # how comments of group jobs begin
 MODEL, DICTIONARY = "model/A", "sae/A/1"
 WEIGHTS = [f"results/smoke/{MODEL}/weights.safetensors", f"results/smoke/{DICTIONARY}/sae_weights.safetensors"]
 
@@ -115,6 +117,9 @@ def test_every_other_job_ran_once(ran):
     killed = {killer.killed for killer in ran.killers.values()}
     assert {job.state for job in ran.jobs if job.id not in killed} == {"COMPLETED"}
     assert len({job.comment for job in ran.jobs if job.id in killed}) == 2
+    # groups of the same rules share a comment; a rule and its wildcards have their own
+    alone = Counter(job.comment for job in ran.jobs if job.id not in killed and not job.comment.startswith(GROUPS))
+    assert alone and set(alone.values()) == {1}, alone
 
 
 def test_what_came_out_equals_a_local_run_bit_for_bit(ran, tmp_path):

@@ -192,6 +192,22 @@ def test_retries_are_bounded_and_pauses_grow(serve, pauses, take):
     assert [pause for pause in pauses if pause in own and pause >= 10] == own[1:]
 
 
+def test_the_hub_says_how_long_to_wait(serve, pauses, take):
+    answers = iter([(429, {"Retry-After": "77"})])
+    serve(files(), lambda request, number: next(answers, None) if data(request) else None)
+    assert [one.text for one in take()] == TEXTS
+    assert 77 <= max(pauses) < 80
+
+
+def test_a_file_that_lies_elsewhere_is_followed(serve, take):
+    def redirect(request, number):
+        return (302, {"Location": "/elsewhere" + request.removeprefix("GET ")}) if data(request) and "/elsewhere" not in request else None
+
+    server = serve(files(), redirect)
+    assert [one.text for one in take()] == TEXTS
+    assert sum(request.startswith("GET /elsewhere") for request in server.asked) >= FILES
+
+
 @pytest.mark.parametrize(("name", "status"), [("owner/none", None), (NAME, 401), (NAME, 403), (NAME, 404)])
 def test_what_will_not_pass_is_refused_at_once(serve, pauses, name, status, take):
     server = serve(files(), lambda request, number: status)

@@ -202,6 +202,8 @@ def test_verbs_have_their_paths():
         return parsers[verb]
 
     command.register(job)
-    assert set(parsers) == {"documents", "tokenizer", "tokens", "join"}
+    assert set(parsers) == {"revision", "documents", "tokenizer", "tokens", "join"}
     parsed = parsers["tokens"].parse_args(["--documents", "d", "--tokenizer", "t", "--n-ctx", "8", "--out", "o"])
     assert parsed.n_ctx == 8
+    given = ["--state", "s", "--out", "o", "--revision"]  # the rule has nothing to name behind it but for a dataset of the Hub
+    assert parsers["documents"].parse_args(given).revision is None and str(parsers["documents"].parse_args([*given, "r"]).revision) == "r"
