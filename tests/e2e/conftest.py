@@ -38,7 +38,7 @@ class Workspace:
     def python(self, *arguments: str, check: bool = False) -> subprocess.CompletedProcess:
         return self.run(sys.executable, "-m", "replication", *arguments, check=check)
 
-    def run(self, *command: str, check: bool, timeout: float = 900) -> subprocess.CompletedProcess:
+    def run(self, *command: str, check: bool, timeout: float = 3600) -> subprocess.CompletedProcess:
         done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=timeout)
         if check and done.returncode:
             pytest.fail(f"{' '.join(command)} exited with {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
