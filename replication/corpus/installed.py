@@ -4,6 +4,7 @@ Files are found through the packages' metadata; no package is imported. Measured
 files of Python, C++ headers, tables, stylesheets, certificates and prose. Source: ours.
 """
 
+import base64
 import fnmatch
 import hashlib
 import re
@@ -142,11 +143,20 @@ def _files(distribution: metadata.Distribution, skipped: Counter[str]) -> Iterat
         except OSError:
             skipped["unreadable"] += 1
             continue
+        data = shipped(data, path)
         if reason := refused(data, path.suffix):
             skipped[reason] += 1
             continue
         data = head(data)
         yield File(_shorten(path.as_posix()), data.decode(), hashlib.sha256(data).digest())
+
+
+def shipped(data: bytes, path: metadata.PackagePath) -> bytes:
+    """A file as its package recorded it where something was appended since, such as a proxy's certificate to the list in certifi; else as it is."""
+    if path.size is None or len(data) <= path.size or path.hash is None or path.hash.mode != "sha256":
+        return data
+    digest = base64.urlsafe_b64encode(hashlib.sha256(data[:path.size]).digest()).rstrip(b"=").decode()
+    return data[:path.size] if digest == path.hash.value else data
 
 
 def wanted(path: str) -> bool:

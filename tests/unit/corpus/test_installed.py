@@ -34,6 +34,15 @@ def test_wanted(path, expected):
     assert installed.wanted(path) is expected
 
 
+def test_what_was_appended_to_a_file_is_not_the_packages():
+    path = next(file for file in metadata.files("certifi") if file.name == "cacert.pem")
+    own = path.locate().read_bytes()[: path.size]
+    assert installed.shipped(own + b"\n-----BEGIN CERTIFICATE-----", path) == own
+    assert installed.shipped(own, path) == own
+    changed = b"#" + own
+    assert installed.shipped(changed, path) == changed  # not the package's any more: another corpus, which is said
+
+
 @pytest.mark.parametrize(("data", "suffix", "reason"), [
     (b"x = 1\n", ".py", ""),
     (b" \n\t", ".py", "empty"),
