@@ -31,6 +31,7 @@ EFFECTS_META, RELATIONS_META, TEXTS_META = "effects.meta.json", "relations.meta.
 # corpus
 REVISION, DOCUMENTS, CORPUS, TOKENIZER = "revision.json", "documents.parquet", "corpus.json", "tokenizer.json"
 TRAIN_TOKENS, HELD_OUT_TOKENS, UNIGRAMS = "train.safetensors", "held_out.safetensors", "unigrams.safetensors"
+HELD_OUT_SOURCES = "held_out_sources.safetensors"
 # model
 WEIGHTS, ARCHITECTURE, TRAINING_LOG = "weights.safetensors", "architecture.json", "log.csv"
 # activations
@@ -40,7 +41,7 @@ SAE_WEIGHTS, SAE_CONFIG, SAE_START, WATCH = "sae_weights.safetensors", "cfg.json
 # features
 EVALUATION_TOKENS, MATRIX, FEATURES, EXAMPLES, EVALUATION, MATCHES = (
     "tokens.safetensors", "matrix.safetensors", "features.parquet", "examples.parquet", "evaluation.json", "matches.parquet")
-LOSSES, SITE_MEAN = "losses.parquet", "site_mean.safetensors"
+EVALUATION_SOURCES, LOSSES, SITE_MEAN = "sources.safetensors", "losses.parquet", "site_mean.safetensors"
 PROXIES, CONTEXTS, ABLATION = "proxies.safetensors", "contexts.parquet", "ablation.parquet"
 EFFECTS, RELATIONS, TEXTS, TEXT_TOKENS = "effects.parquet", "relations.parquet", "texts.parquet", "text_tokens.parquet"
 # interpretability

@@ -105,6 +105,7 @@ rule corpus_tokens:
     output:
         train=temp(R.part("{part}") / "train.safetensors"),
         held_out=temp(R.part("{part}") / "held_out.safetensors"),
+        sources=temp(R.part("{part}") / "held_out_sources.safetensors"),
         unigrams=temp(R.part("{part}") / "unigrams.safetensors"),
         meta=temp(R.part("{part}") / "tokens.meta.json"),
     log:
@@ -142,6 +143,7 @@ rule corpus:
             for name in (
                 "train.safetensors",
                 "held_out.safetensors",
+                "held_out_sources.safetensors",
                 "unigrams.safetensors",
                 "tokens.meta.json",
             )
@@ -149,6 +151,7 @@ rule corpus:
     output:
         train=R.corpus() / "train.safetensors",
         held_out=R.corpus() / "held_out.safetensors",
+        sources=R.corpus() / "held_out_sources.safetensors",
         unigrams=R.corpus() / "unigrams.safetensors",
         tokens_meta=R.corpus() / "tokens.meta.json",
         summary=R.corpus() / "corpus.json",

@@ -23,8 +23,10 @@ rule features_tokens:
     input:
         code=code("replication.features.tokens"),
         held_out=R.corpus() / "held_out.safetensors",
+        sources=R.corpus() / "held_out_sources.safetensors",
     output:
         tokens=R.evaluation() / "tokens.safetensors",
+        sources=R.evaluation() / "sources.safetensors",
         meta=R.evaluation() / "tokens.meta.json",
     log:
         R.log("features/tokens.log"),

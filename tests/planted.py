@@ -140,7 +140,7 @@ def text(layout: Layout, config: Config) -> None:
     rows = np.array([(ids * (n_ctx // len(ids) + 1))[:n_ctx] for ids in encoded], dtype=np.int32)
     counts = np.bincount(np.concatenate([trained.encode(words).ids for words in texts(120)]), minlength=trained.get_vocab_size()) + 1
     save(config, corpus, artifacts.UNIGRAMS, {"counts": counts.astype(np.int64)}, name=artifacts.TOKENS_META)
-    save(config, layout.evaluation(), artifacts.EVALUATION_TOKENS, {"tokens": rows}, name=artifacts.TOKENS_META)
+    save_tokens(config, layout, rows)
 
 
 def transformer(layout: Layout, config: Config, name: str) -> None:
@@ -301,6 +301,13 @@ def save(config: Config, folder: Path, file: str, tensors: dict[str, np.ndarray]
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / file)
     finish(config, folder, file, name=name)
+
+
+def save_tokens(config: Config, layout: Layout, tokens: np.ndarray) -> None:
+    """Evaluation tokens [context, n_ctx], each context of a text of its own."""
+    save(config, layout.evaluation(), artifacts.EVALUATION_SOURCES, {"sources": np.arange(len(tokens))}, name=artifacts.TOKENS_META)
+    save_file({"tokens": tokens}, layout.evaluation() / artifacts.EVALUATION_TOKENS)
+    finish(config, layout.evaluation(), artifacts.EVALUATION_TOKENS, artifacts.EVALUATION_SOURCES, name=artifacts.TOKENS_META)
 
 
 def finish(config: Config, folder: Path, *files: str, name: str = artifacts.META, model: str = "") -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from replication import artifacts
 from replication.artifacts import ArtifactError
 
-TOKENS, COUNTS = "tokens", "counts"
+TOKENS, COUNTS, SOURCES = "tokens", "counts", "sources"
 
 
 # Room for the header of a file whose number of contexts shows at its end: longer than any header of ours, and a multiple of 8.
@@ -99,6 +99,16 @@ def read_tokens(path: Path) -> Int[Tensor, "context n_ctx"]:
 def read_counts(path: Path) -> Int[Tensor, " d_vocab"]:
     """Unigram counts of the training split, int64 `[d_vocab]`. Raises ArtifactError as `read_tokens` does."""
     return _tensor(path, COUNTS)
+
+
+def write_sources(path: Path, sources: Int[Tensor, " context"]) -> None:
+    """Write which text each context of a shard is of, int64."""
+    artifacts.write_tensors(path, {SOURCES: sources})
+
+
+def read_sources(path: Path) -> Int[Tensor, " context"]:
+    """Which text each context of a shard is of, int64 `[context]`, see `table.text_numbers`. Raises ArtifactError as `read_tokens` does."""
+    return _tensor(path, SOURCES)
 
 
 def _tensor(path: Path, name: str) -> Tensor:

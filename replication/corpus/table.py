@@ -1,5 +1,7 @@
 """The table of documents: what `documents.parquet` holds, how it is written and read, always a group of rows at a time."""
 
+import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,10 @@ ROW_GROUP = 1024
 
 
 class Document(NamedTuple):
-    """A text and where it comes from; `id` is the first 16 hex digits of its SHA-256."""
+    """A text, or a piece of a long one, and where it comes from; `id` is the first 16 hex digits of its SHA-256.
+
+    The pieces of a text have its source: `source`, `source#1`, `source#2`...
+    """
 
     id: str
     source: str
@@ -47,6 +52,16 @@ def read(path: Path, *, held_out: bool) -> Iterator[str]:
     artifacts.check(path.parent, path.name)
     for batch in pq.ParquetFile(path).iter_batches(batch_size=ROW_GROUP, columns=["held_out", "text"]):
         yield from (text for side, text in zip(*(column.to_pylist() for column in batch.columns), strict=True) if side == held_out)
+
+
+def text_numbers(path: Path, *, held_out: bool) -> Iterator[int]:
+    """Of each document of one side of the split, in the order of `read`, a number of its text, alike for all pieces: 63 bits of a hash."""
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=ROW_GROUP, columns=["held_out", "source"]):
+        for side, source in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if side == held_out:
+                yield int.from_bytes(hashlib.sha256(re.sub(r"#\d+$", "", source).encode()).digest()[:8]) >> 1
 
 
 def _groups(documents: Iterable[Document], group_bytes: int | None) -> Iterator[list[Document]]:

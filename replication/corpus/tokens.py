@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from replication import artifacts
 from replication.config import Settings, UserError
 from replication.corpus import shards
-from replication.corpus.table import read
+from replication.corpus.table import read, text_numbers
 from replication.corpus.tokenizer import end_of_text, load
 from replication.progress import Progress
 from replication.provenance import Stopwatch
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
 SPLITS = {"train": artifacts.TRAIN_TOKENS, "held_out": artifacts.HELD_OUT_TOKENS}
 # Encoded at a time, so that memory stays small: the library keeps some 100 bytes for each token of a batch.
 BATCH_CHARACTERS = 2_000_000
+BLOCK = 2**16  # contexts that are searched for ends of documents at a time
 
 
 def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, out: Path, progress: Progress) -> None:
-    """Write both splits of a part as shards of contexts, and the unigram counts of its training split, into `out`.
+    """Write both splits of a part as shards of contexts, the texts of the held-out ones, and the unigram counts of the training split, into `out`.
 
     Raises UserError when the training text does not fill one context, or the tokenizer lacks `corpus.bos`.
     """
@@ -42,7 +44,7 @@ def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, 
     if settings.corpus.bos and bos is None:
         raise UserError(f"corpus.bos is {settings.corpus.bos!r}, which is no token of corpus.tokenizer; name one, or leave it empty")
     total = artifacts.read_json(documents.parent / artifacts.CORPUS)["bytes"]
-    files = {split: out / name for split, name in SPLITS.items()} | {"unigrams": out / artifacts.UNIGRAMS}
+    files = {split: out / name for split, name in SPLITS.items()} | {"sources": out / artifacts.HELD_OUT_SOURCES, "unigrams": out / artifacts.UNIGRAMS}
     counts = np.zeros(encoder.get_vocab_size(), np.int64)
     seen = done = 0
     for split in SPLITS:
@@ -57,6 +59,8 @@ def encode(*, documents: Path, tokenizer: Path, n_ctx: int, settings: Settings, 
             if split == "train" and not shard.contexts:
                 raise UserError(f"the training text is {seen} tokens, less than one context of {n_ctx}; "
                                 "give more text (corpus.max_bytes, corpus.paths) or lower n_ctx")
+    place = documents_of(shards.read_tokens(files["held_out"]), end_of_text(encoder), bos=bos is not None)
+    shards.write_sources(files["sources"], torch.tensor(list(text_numbers(documents, held_out=True)), dtype=torch.int64)[place])
     artifacts.write_tensors(files["unigrams"], {shards.COUNTS: torch.from_numpy(counts)})
     artifacts.write_meta(out, stage="corpus tokens", settings=settings, files=files, inputs={"documents": documents, "tokenizer": tokenizer},
                          stopwatch=stopwatch, name=artifacts.TOKENS_META, n_ctx=n_ctx)
@@ -71,6 +75,17 @@ def encoded(texts: Iterable[str], tokenizer: Tokenizer) -> Iterator[tuple[Int[np
             ids += encoding.ids
             ids.append(end)
         yield np.array(ids, dtype=np.int32), sum(len(text.encode()) for text in batch)
+
+
+def documents_of(contexts: Int[Tensor, "context n_ctx"], end: int, *, bos: bool) -> Int[Tensor, " context"]:
+    """In which document of a split, counted from 0, the middle token of each context lies; `end` closes every document and is nowhere else."""
+    before, found = 0, [torch.zeros(0, dtype=torch.int64)]
+    for block in contexts.split(BLOCK):
+        closed = block[:, int(bos):] == end  # a BOS may be the same token
+        ends = closed.sum(1)
+        found.append(before + ends.cumsum(0) - ends + closed[:, : closed.shape[1] // 2].sum(1))
+        before += int(ends.sum())
+    return torch.cat(found)
 
 
 def batches(texts: Iterable[str], characters: int) -> Iterator[list[str]]:

@@ -19,7 +19,7 @@ SUMS = ("documents", "bytes", "available_documents", "available_bytes", "held_ou
 
 
 def join(*, parts: Sequence[Path], settings: Settings, out: Path, progress: Progress) -> None:
-    """Write `corpus.json`, both splits and the unigram counts of all parts into `out`.
+    """Write `corpus.json`, both splits, the texts of held-out contexts and the unigram counts of all parts into `out`.
 
     Equal documents are found within a part only. Raises UserError for parts of different revisions of a dataset, or with and without one.
     """
@@ -34,9 +34,10 @@ def join(*, parts: Sequence[Path], settings: Settings, out: Path, progress: Prog
         raise UserError(f"the parts of the dataset {settings.corpus.name} are of different revisions, {found}; "
                         f"delete those that are not as {artifacts.REVISION} says, and run `snakemake --cores all`")
     metas = [artifacts.check(folder, name=artifacts.TOKENS_META) for folder in parts]
-    files = {split: out / name for split, name in SPLITS.items()} | {"unigrams": out / artifacts.UNIGRAMS}
+    files = {split: out / name for split, name in SPLITS.items()} | {"sources": out / artifacts.HELD_OUT_SOURCES, "unigrams": out / artifacts.UNIGRAMS}
     for split, name in progress.over(SPLITS.items(), len(SPLITS)):
         shards.join([folder / name for folder in parts], files[split])
+    shards.write_sources(files["sources"], torch.cat([shards.read_sources(folder / artifacts.HELD_OUT_SOURCES) for folder in parts]))
     counts = torch.stack([shards.read_counts(folder / artifacts.UNIGRAMS) for folder in parts]).sum(0)
     artifacts.write_tensors(files["unigrams"], {shards.COUNTS: counts})
     inputs = {f"part {folder.name}": folder / artifacts.CORPUS for folder in parts}

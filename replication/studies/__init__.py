@@ -73,6 +73,7 @@ FILES: Mapping[str, Callable[[Layout, str], Path]] = {
     "llm_scores": lambda layout, name: layout.interpretability(name, LLM) / artifacts.SCORES,
 }
 SHARED: Mapping[str, Callable[[Layout], tuple[Path, ...]]] = {
+    "sources": lambda layout: (layout.evaluation() / artifacts.EVALUATION_SOURCES,),
     "matches": lambda layout: (layout.evaluation() / artifacts.MATCHES,),
     "tokens": lambda layout: (layout.evaluation() / artifacts.EVALUATION_TOKENS,),
     "followers": lambda layout: (layout.evaluation() / artifacts.CONTEXTS,),
@@ -110,6 +111,8 @@ class Study:
         files = [FILES[kind](layout, name) for name in names for kind in self.reads]
         files += [FILES[kind](layout, f"{model_of(name)}/{NEURONS}") for name in names for kind in self.neurons]
         files += [FILES[kind](layout, name) for select, kinds in self.also for name in select(config) for kind in kinds]
+        if any(path.name == artifacts.LOSSES for path in files):  # they are sums per context, and a context is of a text
+            files += SHARED["sources"](layout)
         files += [path for kind in self.shared for path in SHARED[kind](layout)]
         files += self._of_people(config)
         return list(dict.fromkeys([layout.corpus() / artifacts.CORPUS, *files]))
@@ -130,21 +133,21 @@ class Study:
 
 STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("activation_spectrum", "replication.studies.detailed.activation_spectrum", main_alone, ("matrix",),
-          shared=("tokens", "contexts", "vocabulary"), contexts=True),
+          shared=("tokens", "contexts", "vocabulary", "sources"), contexts=True),
     Study("sensitivity", "replication.studies.detailed.sensitivity", main_alone, ("matrix",), neurons=("matrix",),
-          shared=("tokens", "contexts", "vocabulary"), contexts=True),
+          shared=("tokens", "contexts", "vocabulary", "sources"), contexts=True),
     Study("disagreement", "replication.studies.detailed.disagreement", main_alone, ("matrix",),
-          shared=("tokens", "contexts", "vocabulary"), contexts=True),
+          shared=("tokens", "contexts", "vocabulary", "sources"), contexts=True),
     Study("logit_weights", "replication.studies.detailed.logit_weights", main_alone, ("weights", "model"),
           shared=("tokens", "contexts", "vocabulary"), contexts=True),
     Study("ablation", "replication.studies.detailed.ablation", main_alone, ("matrix", "weights", "model"),
-          shared=("tokens", "contexts", "vocabulary"), contexts=True),
+          shared=("tokens", "contexts", "vocabulary", "sources"), contexts=True),
     Study("pinned", "replication.studies.detailed.pinned", main_alone, ("features", "weights", "model"),
           shared=("tokens", "contexts", "vocabulary"), contexts=True),
     Study("not_a_neuron", "replication.studies.detailed.not_a_neuron", main_alone, ("matrix", "weights", "model"), neurons=("matrix", "examples"),
-          shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True, beside=twin),
+          shared=("matches", "tokens", "contexts", "vocabulary", "sources"), contexts=True, beside=twin),
     Study("universality", "replication.studies.detailed.universality", main_alone_and_twin, ("matrix", "weights", "model"),
-          shared=("matches", "tokens", "contexts", "vocabulary"), contexts=True),
+          shared=("matches", "tokens", "contexts", "vocabulary", "sources"), contexts=True),
     Study("setup_table", "replication.studies.setup.setup_table", every, ("features", "losses")),
     Study("text_view", "replication.studies.setup.text_view", main_alone, (), shared=("texts", "vocabulary")),
     Study("one_neuron_toy", "replication.studies.setup.one_neuron_toy", none, ()),
@@ -178,13 +181,13 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
     Study("token_features", "replication.studies.phenomenology.token_features", ladder_of_sizes, ("features", "matrix"),
           shared=("tokens", "vocabulary")),
     Study("base64_split", "replication.studies.phenomenology.base64_split", ladder_of_sizes, ("features", "matrix", "weights", "model"),
-          shared=("tokens", "vocabulary")),
+          shared=("tokens", "vocabulary", "sources")),
     Study("similarity_scatter", "replication.studies.phenomenology.similarity_scatter", main_and_twin, ("features", "matrix", "weights", "model"),
           shared=("matches", "tokens", "vocabulary")),
     Study("known_features", "replication.studies.phenomenology.known_features", ladder_of_sizes, ("matrix",), neurons=("matrix",),
-          shared=("tokens", "vocabulary")),
+          shared=("tokens", "vocabulary", "sources")),
     Study("automata", "replication.studies.phenomenology.automata", ladder_of_sizes, ("features", "matrix", "weights", "model"),
-          shared=("tokens", "vocabulary")),
+          shared=("tokens", "vocabulary", "sources")),
     Study("density_histograms", "replication.studies.appendices.density_histograms", every, ("features", "evaluation"), also=((published, ("features",)),)),
     Study("ultralow_cluster", "replication.studies.appendices.ultralow_cluster", main_and_paper_start,
           ("features", "evaluation", "matrix", "weights")),
@@ -197,13 +200,13 @@ STUDIES: Mapping[str, Study] = {study.id: study for study in (
           also=((repeated_data, ("matrix",)), (resampled_often, ("log",))), contexts=True),
     Study("sites", "replication.studies.questions.sites", at_several_sites, ("losses", "features", "matrix"),
           also=((scored_at_any_site, ("units", "scores")), (scored_at_any_site_by_llm, ("llm_scores",))), explained=True),
-    Study("logit_target", "replication.studies.questions.logit_target", at_any_site, ("weights", "model"), shared=("tokens",)),
-    Study("null_space", "replication.studies.questions.null_space", sizes_twin_and_shuffled, ("features", "weights", "model"), shared=("tokens",)),
+    Study("logit_target", "replication.studies.questions.logit_target", at_any_site, ("weights", "model"), shared=("tokens", "sources")),
+    Study("null_space", "replication.studies.questions.null_space", sizes_twin_and_shuffled, ("features", "weights", "model"), shared=("tokens", "sources")),
     Study("dictionary_slices", "replication.studies.questions.dictionary_slices", sizes_and_shuffled, ("features", "weights"),
           also=((sizes_of_neurons, ("matrix",)), (neurons_of_the_main_model, ("matrix",)))),
     Study("ultralow_dynamics", "replication.studies.questions.ultralow_dynamics", starts, ("features", "weights", "start", "matrix"),
           neurons=("features",), shared=("tokens",), also=((watched, ("watch",)), (main_alone, ("model",))), beside=main_alone),
-    Study("interpretability_tax", "replication.studies.questions.interpretability_tax", activation_functions, ("losses",), shared=("tokens",),
+    Study("interpretability_tax", "replication.studies.questions.interpretability_tax", activation_functions, ("losses",), shared=("tokens", "sources"),
           also=((they_or_neurons_scored, ("units", "scores")), (their_neurons_scored, ("windows", "model")), (they_or_neurons_by_llm, ("llm_scores",))),
           explained=True),
     Study("dictionary_similarity", "replication.studies.questions.dictionary_similarity", seeds_sizes_and_twin, ("features", "weights"),

@@ -1,6 +1,6 @@
 """What can vary, and the 95 % interval of a number or of a difference.
 
-Two things vary: the evaluation sample (contexts or features) and the training (replicates, which differ in the seed).
+Two things vary: the evaluation sample (texts or features) and the training (replicates, which differ in the seed).
 With value x_r on replicate r = 1..n of an arm and bootstrap draws of its mean,
 
     value = mean(x_plus) - mean(x_minus)
@@ -24,7 +24,7 @@ from replication.randomness import generator
 
 COVERAGE = 0.95
 Array = np.ndarray
-BLOCK = 64  # resamples of contexts whose weights exist at one time
+BLOCK = 64  # resamples whose weights exist at one time
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,27 @@ def random(settings: Settings, what: str, *index: int) -> np.random.Generator:
 
 
 def resampled_sums(columns: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Sums [resample, column] of `columns` [context, column] over contexts drawn with replacement.
+    """Sums [resample, column] of `columns` [row, column] over rows (texts, features) drawn with replacement.
 
-    Columns of several dictionaries, resampled together, stay paired context by context.
+    Columns of several dictionaries, resampled together, stay paired row by row.
     """
-    contexts = len(columns)
+    rows = len(columns)
     parts = []
     for start in range(0, resamples, BLOCK):
-        weights = rng.multinomial(contexts, np.full(contexts, 1 / contexts), size=min(BLOCK, resamples - start))
+        weights = rng.multinomial(rows, np.full(rows, 1 / rows), size=min(BLOCK, resamples - start))
         parts.append(weights.astype(np.float64) @ columns)
     return np.concatenate(parts)
+
+
+def by_text(columns: Array, sources: Array) -> Array:
+    """Sums [text, column] of `columns` [context, column] over the contexts of each text, `sources` [context].
+
+    Contexts of one text are alike, so that texts, of which a corpus has few long ones, are what can be drawn with replacement.
+    """
+    _, text = np.unique(sources, return_inverse=True)
+    sums = np.zeros((int(text.max(initial=-1)) + 1, columns.shape[1]))
+    np.add.at(sums, text, columns)
+    return sums
 
 
 def resampled(statistic: Callable[[Array], Array | float], sample: Array, resamples: int, rng: np.random.Generator) -> Array:

@@ -24,7 +24,7 @@ LOWEST_SHARE_OF_POSITIVE_DRAWS = 0.975
 
 @dataclass(frozen=True)
 class Measured:
-    """The quantities of one dictionary, each a value and its draws [resample] over contexts."""
+    """The quantities of one dictionary, each a value and its draws [resample] over texts."""
 
     values: Mapping[str, float]
     draws: Mapping[str, np.ndarray]
@@ -38,10 +38,11 @@ def measure(reader: Reader, names: Sequence[str], settings: Settings) -> dict[st
 
 
 def paired(tables: Mapping[str, pd.DataFrame], settings: Settings) -> dict[str, Measured]:
-    """Tables of losses of the same contexts on the same resamples of them, so that differences are paired."""
+    """Tables of losses of the same contexts, on the same resamples of their texts, so that differences are paired."""
     assert settings.studies
     columns = np.concatenate([table[list(COLUMNS)].to_numpy(float) for table in tables.values()], axis=1)
-    sums = intervals.resampled_sums(columns, settings.studies.bootstrap, intervals.random(settings, "contexts"))
+    sources = next(iter(tables.values()))["source"].to_numpy()
+    sums = intervals.resampled_sums(intervals.by_text(columns, sources), settings.studies.bootstrap, intervals.random(settings, "contexts"))
     parts = np.split(sums, len(tables), axis=1)
     return {name: measured(table, part) for (name, table), part in zip(tables.items(), parts, strict=True)}
 
@@ -69,7 +70,7 @@ def arm(found: Mapping[str, Measured], members: Sequence[str], key: str) -> Arm:
 
 
 def table(found: Mapping[str, Measured], settings: Settings, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """One row per dictionary: settings, losses and shares with the interval over contexts."""
+    """One row per dictionary: settings, losses and shares with the interval over texts."""
     assert settings.dictionaries
     rows = []
     for group, members in groups.items():

@@ -57,8 +57,8 @@ class Reader:
         return artifacts.read_table(self._checked(self.layout.features(name), artifacts.FEATURES), columns)
 
     def losses(self, name: str) -> pd.DataFrame:
-        """Sums of losses per evaluation context."""
-        return artifacts.read_table(self._checked(self.layout.features(name), artifacts.LOSSES))
+        """Sums of losses per evaluation context, and the text that it is of (`source`)."""
+        return artifacts.read_table(self._checked(self.layout.features(name), artifacts.LOSSES)).assign(source=self.sources())
 
     def evaluation(self, name: str) -> dict[str, Any]:
         """The evaluation of a dictionary as a whole."""
@@ -113,6 +113,11 @@ class Reader:
         """The evaluation tokens, int32 [context, n_ctx]."""
         tokens: np.ndarray = self._tensors(self._checked(self.layout.evaluation(), artifacts.EVALUATION_TOKENS, artifacts.TOKENS_META))["tokens"]
         return tokens
+
+    def sources(self) -> np.ndarray:
+        """Which text each evaluation context is of, int64 [context]: contexts of one text are not independent (see `intervals.by_text`)."""
+        sources: np.ndarray = self._tensors(self._checked(self.layout.evaluation(), artifacts.EVALUATION_SOURCES, artifacts.TOKENS_META))["sources"]
+        return sources
 
     def proxies(self) -> dict[str, np.ndarray]:
         """Scores of the evaluation tokens by context, float32 [token]; a context is on where they are above zero."""

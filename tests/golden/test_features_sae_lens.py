@@ -48,9 +48,10 @@ def layout(tmp_path_factory):
     d_vocab = trained.get_vocab_size()
     text = torch.from_numpy(draw.integers(0, WORDS, (CONTEXTS + 9, 1)) * 5 ** np.arange(N_CTX) % WORDS).int()  # each token tells the next
     shards.write_tokens(corpus / artifacts.HELD_OUT_TOKENS, text)
+    shards.write_sources(corpus / artifacts.HELD_OUT_SOURCES, torch.arange(len(text)))
     artifacts.write_tensors(corpus / artifacts.UNIGRAMS, {"counts": torch.bincount(text.flatten().long(), minlength=d_vocab)})
     finish(corpus, artifacts.TOKENIZER, name=artifacts.TOKENIZER_META)
-    finish(corpus, artifacts.HELD_OUT_TOKENS, artifacts.UNIGRAMS, name=artifacts.TOKENS_META)
+    finish(corpus, artifacts.HELD_OUT_TOKENS, artifacts.HELD_OUT_SOURCES, artifacts.UNIGRAMS, name=artifacts.TOKENS_META)
     model = Transformer(Architecture.of(SETTINGS.model, d_vocab)).initialise(0)
     learn(model, text.long())
     save_model(model, layout.model("A"))

@@ -37,7 +37,7 @@ def draw(study: Study) -> Drawing:
     write(reading, shown, float(table["maximum"].iloc[0]))
     counted = int(table[["n_on", "n_off"]].sum().sum())
     feature = str(study.data["feature"].iloc[0])
-    return Drawing(figure, f"n = {style.count(counted)} next tokens; bars are 95% intervals over contexts",
+    return Drawing(figure, f"n = {style.count(counted)} next tokens; bars are 95% intervals over texts",
                    {"feature": feature, "label": study.label, "tokens": style.count(counted)})
 
 

@@ -66,7 +66,7 @@ def shares(axes: Axes, data: pd.DataFrame, y: dict[str, int]) -> None:
 
 
 def ahead(axes: Axes, study: Study, y: dict[str, int]) -> None:
-    """Differences paired by context, with their intervals."""
+    """Differences paired by text, with their intervals."""
     for name in y:
         sign, key = (-1, "refit_minus_trained") if name == "refit" else (1, f"trained_minus_{name}")
         value, *ends = (study.get(key, field) for field in ("value", "low", "high"))

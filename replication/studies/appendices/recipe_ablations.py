@@ -65,10 +65,11 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
 
 
 def quantities(reader: Reader, settings: Settings) -> dict[str, dict[str, tuple[float, np.ndarray]]]:
-    """Loss, L0 and loss recovered of every dictionary, each a value and its draws [resample] over the same resampled contexts."""
+    """Loss, L0 and loss recovered of every dictionary, each a value and its draws [resample] over the same resampled texts."""
     assert settings.dictionaries and settings.studies
     tables = {name: reader.losses(name)[list(SUMS)].to_numpy(float) for name in settings.dictionaries}
-    sums = intervals.resampled_sums(np.concatenate(list(tables.values()), axis=1), settings.studies.bootstrap, intervals.random(settings, "contexts"))
+    columns = intervals.by_text(np.concatenate(list(tables.values()), axis=1), reader.sources())
+    sums = intervals.resampled_sums(columns, settings.studies.bootstrap, intervals.random(settings, "contexts"))
     parts = np.split(sums, len(tables), axis=1)
     return {name: _quantities(per_context, part, settings.dictionaries[name].l1) for (name, per_context), part in zip(tables.items(), parts, strict=True)}
 

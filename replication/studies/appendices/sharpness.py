@@ -46,8 +46,8 @@ def sharpness(reader: Reader, names: Sequence[str], settings: Settings) -> Sharp
         fires = columns(reader, name, features).reshape(-1, n_ctx, len(present))[halves == REPORTING] > 0
         found.append(np.stack([(fires & inside).sum(1), fires.sum(1)], axis=1))  # [text, inside or all, context]
     counts = np.stack(found)  # [dictionary, text, inside or all, context]
-    rng = intervals.random(settings, "sharpness")
-    sums = intervals.resampled_sums(counts.swapaxes(0, 1).reshape(counts.shape[1], -1).astype(float), settings.studies.bootstrap, rng)
+    sums = intervals.by_text(counts.swapaxes(0, 1).reshape(counts.shape[1], -1).astype(float), reader.sources()[REPORTING::2])
+    sums = intervals.resampled_sums(sums, settings.studies.bootstrap, intervals.random(settings, "sharpness"))
     return Sharpness(share(counts.sum(1)), share(sums.reshape(len(sums), *counts.shape[:1], *counts.shape[2:])).T, len(present))
 
 

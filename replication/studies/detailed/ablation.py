@@ -28,6 +28,7 @@ from replication.studies.detailed import windows
 from replication.studies.detailed.cases import cases, columns, write
 from replication.studies.detailed.levels import level_of
 from replication.studies.detailed.per_context import estimates, ratio
+from replication.studies.intervals import by_text
 from replication.studies.tables import Number, Reader, number
 
 KEYS = ["context_hurt", "effect_growth", "shared_punctuation_helped", "middle_to_top", "next_to_top", "mean_hurt"]
@@ -40,11 +41,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sample:
-    """One feature on texts. `tokens` [context, n_ctx]; the rest [token]: activation, effect (on the token itself, of ablating at the
+    """One feature on texts. `tokens` [context, n_ctx] of the texts `sources` [context]; the rest [token]: activation, effect (on it, of ablating at the
     one before), whether it lies in the context, and whether it is punctuation.
     """
 
     tokens: NDArray[np.int32]
+    sources: NDArray[np.int64]
     activation: NDArray[np.float32]
     effect: NDArray[np.float32]
     on: NDArray[np.bool_]
@@ -79,7 +81,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         pairs = ablated(model, direction, reported, [(fired, activation[fired])])
         effect = np.zeros(reported.size, np.float32)
         effect[pairs["token"].to_numpy() + 1] = pairs["effect"]
-        sample = Sample(reported, activation, effect, case.on[case.half == REPORTING], punctuation)
+        sample = Sample(reported, reader.sources()[REPORTING::2], activation, effect, case.on[case.half == REPORTING], punctuation)
         table, numbers[case.context] = measured(sample, settings, f"ablation.{case.context}")
         rows[case.context] = pd.concat([table, texts(sample, strings)], ignore_index=True).assign(feature=f"{main}/{case.feature}")
         few = f"fewer than {FEWEST} tokens of a kind, or {FEWEST_TEXTS} texts that hold them, among the {len(sample.predicting)} that follow the feature"
@@ -90,7 +92,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
 
 def measured(sample: Sample, settings: Settings, what: str) -> tuple[pd.DataFrame, dict[str, Number]]:
     """A row per interval, with the mean hurt of all next tokens, of the context's (`on`) and of the others (`off`); and the numbers."""
-    columns = sums(sample)
+    columns = by_text(sums(sample), sample.sources)
     total, held = columns.sum(0), (columns != 0).sum(0)
     found = estimates(statistics, columns, settings, what)
     table = pd.DataFrame({"kind": "interval", "interval": np.arange(INTERVALS), "low": (INTERVALS - 1 - np.arange(INTERVALS)) / INTERVALS,
@@ -120,7 +122,7 @@ SLOPE, PUNCTUATION, MIDDLE_TOKENS = (slice(4 * INTERVALS, 4 * INTERVALS + 3), sl
 
 
 def sums(sample: Sample) -> Floats:
-    """Sums per text [context, column]."""
+    """Sums per context [context, column]."""
     contexts, n_ctx = sample.tokens.shape
     at = sample.predicting
     a, hurt, on = sample.activation[at].astype(np.float64), -sample.effect[at + 1].astype(np.float64), sample.on[at + 1]

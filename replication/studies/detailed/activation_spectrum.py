@@ -20,7 +20,7 @@ from replication.studies.detailed.cases import cases, columns, write
 from replication.studies.detailed.levels import LEVELS, STRENGTHS, level_of, strength_of, strong_from, wilson
 from replication.studies.detailed.per_context import Floats, estimates, grouped, ratio, summed
 from replication.studies.detailed.windows import drawn, near, row
-from replication.studies.intervals import Estimate, random
+from replication.studies.intervals import Estimate, by_text, random
 from replication.studies.tables import Number, Reader, number
 
 BINS = 2 * LEVELS
@@ -36,7 +36,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     assert settings.studies and settings.features
     stopwatch, reader = Stopwatch(), Reader(layout)
     found, absent = cases(reader, settings)
-    tokens, strings = reader.tokens(), reader.vocabulary().strings
+    tokens, sources, strings = reader.tokens(), reader.sources()[REPORTING::2], reader.vocabulary().strings
     activations = columns(reader, settings.studies.main, [case.feature for case in found])
     rows: dict[str, pd.DataFrame] = {}
     numbers: dict[str, dict[str, Number]] = {}
@@ -45,7 +45,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         name, report = case.context, case.half == REPORTING
         activation, proxy, texts = activations[report, index], case.proxy[report], tokens[REPORTING::2]
         threshold = strong_from(case.proxy[~report])
-        levels, numbers[name] = measured(activation, proxy > 0, tokens.shape[1], settings)
+        levels, numbers[name] = measured(activation, proxy > 0, sources, settings)
         numbers[name]["strong_from"] = Number(threshold, "nats", int(case.on[~report].sum()), "tokens")
         numbers[name] |= strong_windows(activation, proxy > 0, texts, settings.features.window, random(settings, "spectrum.windows", index))
         missing[name] = unmeasured(activation)
@@ -69,7 +69,7 @@ def histogram(activation: NDArray[np.float32], strength: NDArray[np.int64]) -> p
 
 
 def measured(
-    activation: NDArray[np.float32], on: NDArray[np.bool_], n_ctx: int, settings: Settings,
+    activation: NDArray[np.float32], on: NDArray[np.bool_], sources: NDArray[np.int64], settings: Settings,
 ) -> tuple[pd.DataFrame, dict[str, Number]]:
     """The share of context tokens at each level, and the headline numbers, with intervals.
 
@@ -78,9 +78,10 @@ def measured(
     """
     maximum = float(activation.max(initial=0.0))
     level, fires, weight = level_of(activation, maximum), activation > 0, activation.astype(np.float64)
-    columns = np.hstack([
+    n_ctx = len(on) // len(sources)
+    columns = by_text(np.hstack([
         grouped(n_ctx, level, LEVELS, fires), grouped(n_ctx, level, LEVELS, fires & on),
-        summed(n_ctx, np.ones_like(weight), on, weight, weight * on, activation > STRONG, (activation > STRONG) & on)])
+        summed(n_ctx, np.ones_like(weight), on, weight, weight * on, activation > STRONG, (activation > STRONG) & on)]), sources)
     shares, rise, *rest = _split(estimates(statistics, columns, settings, "activation_spectrum"))
     fired, inside = columns[:, :LEVELS].sum(0), columns[:, LEVELS: 2 * LEVELS].sum(0)
     edges = np.linspace(0, maximum, LEVELS + 1)

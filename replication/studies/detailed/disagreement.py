@@ -20,7 +20,7 @@ from replication.studies.detailed.cases import cases, columns, write
 from replication.studies.detailed.levels import level_of
 from replication.studies.detailed.per_context import Floats, estimates, ratio, summed
 from replication.studies.detailed.windows import drawn, near, row
-from replication.studies.intervals import random
+from replication.studies.intervals import by_text, random
 from replication.studies.tables import Number, Reader, number
 
 THIRDS, EXAMPLES, SIDE = 3, 4, 10  # levels above off; windows of each cell, and their tokens on each side
@@ -34,7 +34,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     assert settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
     found, absent = cases(reader, settings)
-    tokens, strings = reader.tokens(), reader.vocabulary().strings
+    tokens, sources, strings = reader.tokens(), reader.sources()[REPORTING::2], reader.vocabulary().strings
     activations = columns(reader, settings.studies.main, [case.feature for case in found])
     rows: dict[str, pd.DataFrame] = {}
     numbers: dict[str, dict[str, Number]] = {}
@@ -43,7 +43,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         activation, on = activations[report, place], case.on[report]
         rows[case.context] = grid(activation, on, tokens[REPORTING::2], strings, random(settings, "disagreement", place)).assign(
             feature=f"{settings.studies.main}/{case.feature}")
-        numbers[case.context] = headline(activation > 0, on, tokens.shape[1], settings)
+        numbers[case.context] = headline(activation > 0, on, sources, settings)
     why = {**dict.fromkeys(MEASURED, "no token of the kind"), **dict.fromkeys(FOR_PEOPLE, "needs human raters")}
     missing = {case.context: why for case in found}
     write(out=out, study="disagreement", rows=rows, numbers=numbers, keys=[*MEASURED, *FOR_PEOPLE], absent=absent, missing=missing,
@@ -68,13 +68,14 @@ def grid(
     return pd.DataFrame(rows)
 
 
-def headline(fires: NDArray[np.bool_], on: NDArray[np.bool_], n_ctx: int, settings: Settings) -> dict[str, Number]:
+def headline(fires: NDArray[np.bool_], on: NDArray[np.bool_], sources: NDArray[np.int64], settings: Settings) -> dict[str, Number]:
     """How often the two disagree, and what is near when they do."""
+    n_ctx = len(on) // len(sources)
     following = np.zeros_like(fires).reshape(-1, n_ctx)
     following[:, :-1] = fires.reshape(-1, n_ctx)[:, 1:]
     held, felt = near(on, n_ctx, NEAR), near(fires, n_ctx, NEAR)
     feature, proxy = fires & ~on, on & ~fires
-    sums = summed(n_ctx, fires, on, feature, proxy, feature & held, proxy & felt, proxy & following.reshape(-1))
+    sums = by_text(summed(n_ctx, fires, on, feature, proxy, feature & held, proxy & felt, proxy & following.reshape(-1)), sources)
     found = dict(zip(MEASURED, estimates(statistics, sums, settings, "disagreement"), strict=True))
     n = dict(zip(MEASURED, (fires.sum(), on.sum(), feature.sum(), proxy.sum(), proxy.sum()), strict=True))
     return {key: number(estimate, unit="share of tokens", n=int(n[key]), over="tokens") for key, estimate in found.items()}

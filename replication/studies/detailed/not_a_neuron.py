@@ -21,7 +21,7 @@ from replication.provenance import Stopwatch
 from replication.studies.detailed.cases import cases, columns, write
 from replication.studies.detailed.per_context import Floats, estimates, moments, pearson
 from replication.studies.detailed.windows import near
-from replication.studies.intervals import random
+from replication.studies.intervals import by_text, random
 from replication.studies.readout import logit_weights
 from replication.studies.tables import Number, Reader, number
 
@@ -48,7 +48,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     matches = matches[(matches["dictionary"] == main) & (matches["other"] == neurons)].set_index("feature")["match"]
     best = {case.context: int(matches.loc[case.feature]) for case in found}
     features, others = columns(reader, main, [case.feature for case in found]), columns(reader, neurons, list(best.values()))
-    W_dec = reader.weights(main)["W_dec"]
+    W_dec, sources = reader.weights(main)["W_dec"], reader.sources()[REPORTING::2]
     kept, weights = logit_weights(reader, settings, neurons, list(best.values()))
     examples = reader.examples(neurons, "feature", "group", "context", "pos").query("group == 'top'")
     rows: dict[str, pd.DataFrame] = {}
@@ -58,7 +58,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         name, report, neuron, direction = case.context, case.half == REPORTING, best[case.context], W_dec[case.feature]
         x, y, on = features[report, place], others[report, place], case.on[report]
         held = with_context(examples, near(case.on, n_ctx, settings.features.window), n_ctx)
-        numbers[name] = {**correlated(x, y, n_ctx, settings), **exemplified(held, examples, neuron)}
+        numbers[name] = {**correlated(x, y, sources, settings), **exemplified(held, examples, neuron)}
         if basis:
             numbers[name] |= coefficients(direction)
         if name in OF_DIRECTION:
@@ -75,12 +75,12 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
           reader=reader, stopwatch=stopwatch)
 
 
-def correlated(x: NDArray[np.float32], y: NDArray[np.float32], n_ctx: int, settings: Settings) -> dict[str, Number]:
+def correlated(x: NDArray[np.float32], y: NDArray[np.float32], sources: NDArray[np.int64], settings: Settings) -> dict[str, Number]:
     """Correlation of a feature's and a neuron's activations [token], and how far it is below one half."""
     def statistics(sums: Floats) -> Floats:
         return np.stack([pearson(sums), HALF - pearson(sums)], axis=-1)
 
-    found, margin = estimates(statistics, moments(n_ctx, x, y), settings, "not_a_neuron")
+    found, margin = estimates(statistics, by_text(moments(len(x) // len(sources), x, y), sources), settings, "not_a_neuron")
     return {key: number(estimate, unit="correlation", n=len(x), over="tokens")
             for key, estimate in (("best_neuron_correlation", found), ("margin_below_half", margin))}
 

@@ -1,7 +1,7 @@
-"""Sums per evaluation context, and statistics of them with a bootstrap over contexts.
+"""Sums per evaluation context, and statistics of sums per text with a bootstrap over texts.
 
-Tokens of one text are alike, so that what is resampled is texts: a statistic is a function of sums over contexts
-(a share is a ratio of two, a correlation of six), and each resample gives new sums. Source: ours.
+Tokens of one text are alike, so that what is resampled is texts, all contexts of one together (`intervals.by_text`): a statistic
+is a function of sums (a share is a ratio of two, a correlation of six), and each resample gives new sums. Source: ours.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def estimates(statistics: Callable[[Floats], Floats], columns: Floats, settings: Settings, what: str) -> list[Estimate]:
-    """Each statistic with its 95 % interval: the middle of its values on contexts drawn with replacement.
+    """Each statistic with its 95 % interval: the middle of its values on texts, of which `columns` [text, column] are the sums, drawn with replacement.
 
     `statistics` maps sums [..., column] to values [..., statistic]; resamples on which a value is undefined (a text
     that holds all of a rare context was not drawn) are left out of its interval.

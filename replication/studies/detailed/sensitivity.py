@@ -25,6 +25,7 @@ from replication.studies.detailed.cases import Case, cases, columns, write
 from replication.studies.detailed.gaps import Firing, firing
 from replication.studies.detailed.kinds import MAJORITY, begins_with_al, ends_with_lead_byte, mostly, share
 from replication.studies.detailed.per_context import Floats, estimates, moments, pearson, ratio, summed
+from replication.studies.intervals import by_text
 from replication.studies.tables import Number, Reader, number
 
 SHOWN, TOKENS = 6, 5  # other features in the table, and tokens of each
@@ -65,6 +66,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     main = settings.studies.main
     found, absent = cases(reader, settings)
     strings, tokens, listed, matrix = reader.vocabulary().strings, reader.tokens(), reader.context_features(), reader.matrix(main)
+    sources = reader.sources()[REPORTING::2]
     tops = {case.context: top(listed, main, case.context) for case in found}
     features = Activations.of(matrix, (feature for table in tops.values() for feature in table["feature"]))
     neurons = columns(reader, f"{model_of(main)}/{NEURONS}", [case.neuron for case in found])
@@ -80,7 +82,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         name, other, gap = case.context, others[place], gaps[:, place]
         cover = features[other.filler] if other.filler is not None else np.zeros(len(gap), np.float32)
         numbers[name] = {
-            **headline(case, features[case.feature], neurons[:, place], gap, cover, tokens.shape[1], settings),
+            **headline(case, features[case.feature], neurons[:, place], gap, cover, sources, settings),
             **by_chance(listed, main, case), **comparable(other.top), **own(case, features, tops, ons, tokens.ravel(), strings)}
         missing[name] = unmeasured(case, absent, int(gap[case.half == REPORTING].sum()))
         rows[name] = pd.concat([bars(numbers[name]), table(main, case, other, fired[place], filling, gap, tokens.ravel(), strings)],
@@ -97,15 +99,16 @@ def top(listed: pd.DataFrame, dictionary: str, context: str) -> pd.DataFrame:
 
 
 def headline(
-    case: Case, feature: NDArray[np.float32], neuron: NDArray[np.float32], gap: NDArray[np.bool_], cover: NDArray[np.float32], n_ctx: int,
-    settings: Settings,
+    case: Case, feature: NDArray[np.float32], neuron: NDArray[np.float32], gap: NDArray[np.bool_], cover: NDArray[np.float32],
+    sources: NDArray[np.int64], settings: Settings,
 ) -> dict[str, Number]:
     """The numbers with an interval, from activations [token] of the feature, of the best neuron and of the filler."""
     report = case.half == REPORTING
     on, gap, covered = case.on[report], gap[report], cover[report] > 0
+    n_ctx = len(on) // len(sources)
     sums = np.hstack([moments(n_ctx, feature[report], on), moments(n_ctx, neuron[report], on),
                       summed(n_ctx, on, gap, gap & covered, ~gap, ~gap & covered)])
-    found = dict(zip(MEASURED, estimates(statistics, sums, settings, "sensitivity"), strict=True))
+    found = dict(zip(MEASURED, estimates(statistics, by_text(sums, sources), settings, "sensitivity"), strict=True))
     n = {"gap_share": int(on.sum()), "gaps_covered": int(gap.sum())}
     if not covered.any():
         del found["gaps_covered"]

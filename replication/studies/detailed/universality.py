@@ -19,7 +19,7 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.detailed.cases import Case, cases, columns, write
 from replication.studies.detailed.per_context import estimates, moments, pearson, ratio, summed
-from replication.studies.intervals import Arm, arm_of, estimate, random, resampled_sums
+from replication.studies.intervals import Arm, arm_of, by_text, estimate, random, resampled_sums
 from replication.studies.readout import logit_weights
 from replication.studies.tables import Number, Reader, number
 
@@ -43,13 +43,14 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     (kept, ours), (_, theirs) = (logit_weights(reader, settings, name, some) for name, some in zip((main, twin), features, strict=True))
     here_on, there_on = (columns(reader, name, some) for name, some in zip((main, twin), features, strict=True))
     here_neurons, there_neurons = (f"{model_of(name)}/{NEURONS}" for name in (main, twin))
+    sources = reader.sources()[REPORTING::2]
     rows, numbers, missing = {}, {}, {}
     for place, case in progress.over(list(enumerate(pairs)), len(pairs)):
         match = matched[case.context]
         here = case.half == REPORTING
         x, y = here_on[here, place], there_on[here, place]
         weights = np.stack([ours[place], theirs[place]], axis=1).astype(np.float64)
-        numbers[case.context] = headline(case, x, y, weights, reader.matrix(main).n_ctx, settings) | neuron(matches, here_neurons, there_neurons, case.neuron)
+        numbers[case.context] = headline(case, x, y, weights, sources, settings) | neuron(matches, here_neurons, there_neurons, case.neuron)
         rng = random(settings, f"universality.points.{case.context}")
         rows[case.context] = pd.concat([
             points("activation", x, y, case.on[here], np.flatnonzero((x > 0) | (y > 0)), rng),
@@ -75,11 +76,14 @@ def neuron(matches: pd.DataFrame, here: str, there: str, feature: int) -> dict[s
     return {"neuron_correlation": Number(float(row.iloc[0]), "correlation", 1, "neurons")} if len(row) else {}
 
 
-def headline(case: Case, x: NDArray[np.float32], y: NDArray[np.float32], weights: Floats, n_ctx: int, settings: Settings) -> dict[str, Number]:
-    """Correlations of activations (bootstrap over contexts) and of logit weights (over tokens), their difference, and which is the more specific."""
+def headline(
+    case: Case, x: NDArray[np.float32], y: NDArray[np.float32], weights: Floats, sources: NDArray[np.int64], settings: Settings,
+) -> dict[str, Number]:
+    """Correlations of activations (bootstrap over texts) and of logit weights (over tokens), their difference, and which is the more specific."""
     assert settings.studies
     what, here = f"universality.{case.context}", case.half == REPORTING
-    columns = moments(n_ctx, x, y)
+    n_ctx = len(x) // len(sources)
+    columns = by_text(moments(n_ctx, x, y), sources)
     (activation,) = estimates(lambda sums: pearson(sums)[..., None], columns, settings, what)
     logits = arm_of(correlation, [weights], settings, f"{what}.logits")
     draws = pearson(resampled_sums(columns, settings.studies.bootstrap, random(settings, what))) - logits.draws[0]
@@ -90,7 +94,7 @@ def headline(case: Case, x: NDArray[np.float32], y: NDArray[np.float32], weights
         "logit_correlation": number(estimate(logits), unit="correlation", n=len(weights), over="tokens of the vocabulary"),
         "activation_minus_logits": number(estimate(gap), unit="correlation", n=either, over="tokens on which either fires")}
     low = [(values > 0) & (values <= LOWEST * values.max()) for values in (x, y)]
-    counted = summed(n_ctx, *(part for some in low for part in (some & case.on[here], some)))
+    counted = by_text(summed(n_ctx, *(part for some in low for part in (some & case.on[here], some))), sources)
     if min(map(np.sum, low)) >= FEWEST:
         (specific,) = estimates(lambda sums: (ratio(sums[..., 2], sums[..., 3]) - ratio(sums[..., 0], sums[..., 1]))[..., None],
                                 counted, settings, f"{what}.specific")

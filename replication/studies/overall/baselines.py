@@ -34,7 +34,7 @@ CLAIMED = ("neurons", "pca", "random", "untrained", "topk")
 
 @torch.no_grad()
 def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress) -> None:
-    """One row per rival, and one for the dictionary itself; differences in loss recovered, paired by context."""
+    """One row per rival, and one for the dictionary itself; differences in loss recovered, paired by text."""
     assert settings.studies
     stopwatch, reader = Stopwatch(), Reader(layout)
     main, site = settings.studies.main, settings.site(settings.studies.main)

@@ -78,7 +78,8 @@ def baseline(models: Mapping[str, Model], tables: Mapping[str, pd.DataFrame], se
     for name, model in sorted(models.items(), key=lambda item: (item[1].d_mlp, item[1].seed)):
         by_width[model.d_mlp].append(name)
     columns = np.concatenate([tables[name][list(SUMS)].to_numpy(float) for name in models], axis=1)
-    sums = intervals.resampled_sums(columns, settings.studies.bootstrap, intervals.random(settings, "contexts"))
+    sources = next(iter(tables.values()))["source"].to_numpy()
+    sums = intervals.resampled_sums(intervals.by_text(columns, sources), settings.studies.bootstrap, intervals.random(settings, "contexts"))
     whole = np.concatenate([columns.sum(0)[None], sums])  # the value first, then its draws
     loss = {name: part[:, 0] / part[:, 2] for name, part in zip(models, np.split(whole, len(models), axis=1), strict=True)}
     zero = {name: part[:, 1] / part[:, 2] for name, part in zip(models, np.split(whole, len(models), axis=1), strict=True)}

@@ -74,7 +74,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
             parts.append(listed(machines[name], matrix, tokens, strings, share).assign(dictionary=name, group=name, d_sae=saes[name].d_sae))
     parts += [table.assign(dictionary=name, group=base(name, saes), d_sae=saes[name].d_sae)
               for name, table in followed(recitals, saes, strings).items()]
-    measured, missing = named(machines, states.lacking(of_tokens, tokens.shape[1]), settings)
+    measured, missing = named(machines, states.lacking(of_tokens, reader.sources()), settings)
     numbers = measured | recited(recitals, settings) | about(machines)
     missing |= {f"licence_phrase_{key.replace('/', '_')}": f"the run has no {key}"
                 for key in (sibling(settings.studies.main, "4"),) if key not in saes}

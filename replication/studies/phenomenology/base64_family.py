@@ -25,20 +25,21 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Text:
-    """The evaluation text: `tokens` [context, n_ctx], and per token its `half`, whether it is `base64`, and whether it is all `digits`."""
+    """Evaluation `tokens` [context, n_ctx] of the texts `sources` [context], and per token its `half`, whether it is `base64`, whether it is all `digits`."""
 
     tokens: NDArray[np.int32]
+    sources: NDArray[np.int64]
     pieces: Pieces
     half: Ids
     base64: NDArray[np.bool_]
     digits: NDArray[np.bool_]
 
     @staticmethod
-    def of(tokens: NDArray[np.int32], pieces: Pieces) -> "Text":
+    def of(tokens: NDArray[np.int32], sources: NDArray[np.int64], pieces: Pieces) -> "Text":
         """From the evaluation tokens."""
         digits = np.array([piece.isdigit() for piece in pieces.bytes])
         half = np.repeat(np.arange(len(tokens)) % 2, tokens.shape[1])
-        return Text(tokens, pieces, half, marked(pieces, tokens, [base64_runs]).ravel(), digits[tokens.ravel()])
+        return Text(tokens, sources, pieces, half, marked(pieces, tokens, [base64_runs]).ravel(), digits[tokens.ravel()])
 
     @property
     def texts(self) -> NDArray[np.bool_]:
@@ -48,9 +49,9 @@ class Text:
     @property
     def absent(self) -> str:
         """Why the family cannot be looked for, if so."""
-        if min(int(self.texts[half::2].sum()) for half in HALVES) >= FEWEST_TEXTS:
+        if min(len(np.unique(self.sources[half::2][self.texts[half::2]])) for half in HALVES) >= FEWEST_TEXTS:
             return ""
-        seen = f"{self.base64.mean():.2%} of {len(self.base64):,} evaluation tokens, in {self.texts.sum()} texts"
+        seen = f"{self.base64.mean():.2%} of {len(self.base64):,} evaluation tokens, in {len(np.unique(self.sources[self.texts]))} texts"
         return f"the text holds too little base64: {seen}"
 
     def run(self, token: int) -> bytes:

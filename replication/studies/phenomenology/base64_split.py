@@ -19,7 +19,7 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.directions import unit
 from replication.studies.growth import per_doubling
-from replication.studies.intervals import Arm, arm_of, estimate, exact, random, resampled_sums
+from replication.studies.intervals import Arm, arm_of, by_text, estimate, exact, random, resampled_sums
 from replication.studies.phenomenology.base64_family import Family, Ids, Text, described, find
 from replication.studies.phenomenology.base64_text import decoded, printable
 from replication.studies.readout import logit_weights
@@ -40,7 +40,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     stopwatch, reader = Stopwatch(), Reader(layout)
     saes, main = settings.dictionaries, settings.studies.main
     reader.vocabulary()
-    text = Text.of(reader.tokens(), pieces(layout.corpus()))
+    text = Text.of(reader.tokens(), reader.sources(), pieces(layout.corpus()))
     families, tables = {}, {}
     for name in progress.over(saes, len(saes)):
         live = np.flatnonzero(reader.features(name, "part")["part"].to_numpy(str) == "other")
@@ -129,11 +129,11 @@ def reported(tokens: Ids, text: Text) -> Ids:
 
 
 def share(of: np.ndarray, tokens: Ids, text: Text, settings: Settings) -> Arm:
-    """The mean of flags of some tokens of half 1; its draws resample contexts, the same ones whatever the tokens."""
+    """The mean of flags of some tokens of half 1; its draws resample texts, the same ones whatever the tokens."""
     assert settings.studies
     context, contexts = tokens // text.tokens.shape[1] // 2, len(text.tokens) // 2
     sums = np.stack([np.bincount(context, weights=column, minlength=contexts) for column in (of, np.ones(len(of)))], axis=1)
-    drawn = resampled_sums(sums, settings.studies.bootstrap, random(settings, "base64_split.contexts"))
+    drawn = resampled_sums(by_text(sums, text.sources[1::2]), settings.studies.bootstrap, random(settings, "base64_split.texts"))
     return Arm(np.array([of.mean()]), (drawn[:, 0] / np.maximum(drawn[:, 1], 1))[None])
 
 

@@ -22,7 +22,7 @@ from replication.features.contexts import correlations, pieces
 from replication.features.matrix import EvaluationMatrix
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies.intervals import estimate, exact
+from replication.studies.intervals import by_text, estimate, exact
 from replication.studies.patterns import marked
 from replication.studies.phenomenology.known import EMOTION, KNOWN, PERSON
 from replication.studies.replicates import base, groups, sibling
@@ -59,7 +59,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     reader.vocabulary()
     tokens = reader.tokens()
     labels = marked(pieces(layout.corpus()), tokens, [known.find for known in KNOWN.values()])
-    present = [place for place, held in enumerate(enough(labels)) if held]
+    present = [place for place, held in enumerate(enough(labels, reader.sources())) if held]
     names = list(KNOWN)
     wanted = [names[place] for place in present]
     neurons = f"{model_of(main)}/{NEURONS}"
@@ -83,10 +83,10 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
           missing=absent(share, labels[..., 0].size, scores, settings))
 
 
-def enough(labels: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which things the text holds enough of, on both halves; `labels` [context, n_ctx, thing]."""
-    halves = [labels[half::2] for half in (0, 1)]
-    return np.asarray(np.all([(of.sum((0, 1)) >= FEWEST) & (of.any(1).sum(0) >= FEWEST_TEXTS) for of in halves], axis=0))
+def enough(labels: NDArray[np.bool_], sources: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which things are on enough tokens and in enough texts, on both halves; `labels` [context, n_ctx, thing], contexts of `sources` [context]."""
+    sums = [by_text(labels[half::2].sum(1), sources[half::2]) for half in (0, 1)]
+    return np.asarray(np.all([(of.sum(0) >= FEWEST) & ((of > 0).sum(0) >= FEWEST_TEXTS) for of in sums], axis=0))
 
 
 def scored(matrix: EvaluationMatrix, labels: NDArray[np.bool_]) -> list[Score]:

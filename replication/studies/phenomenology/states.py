@@ -15,6 +15,7 @@ from scipy import sparse
 
 from replication.features.matrix import EvaluationMatrix
 from replication.features.proxies import Find, Pieces, spans
+from replication.studies.intervals import by_text
 from replication.studies.patterns import base64_runs, marked
 
 SHARE = 0.5
@@ -71,11 +72,11 @@ def kinds(pieces: Pieces, tokens: NDArray[np.int32]) -> NDArray[np.bool_]:
     return found
 
 
-def lacking(of_tokens: NDArray[np.bool_], n_ctx: int) -> dict[str, str]:
+def lacking(of_tokens: NDArray[np.bool_], sources: NDArray[np.int64]) -> dict[str, str]:
     """Why a system of the paper cannot be looked for, of those whose kinds one half of the text holds too rarely."""
-    texts = of_tokens.reshape(-1, n_ctx, len(KINDS))
-    halves = [texts[half::2] for half in (0, 1)]
-    tokens, held = np.min([half.sum((0, 1)) for half in halves], axis=0), np.min([half.any(1).sum(0) for half in halves], axis=0)
+    contexts = of_tokens.reshape(len(sources), -1, len(KINDS)).sum(1)
+    sums = [by_text(contexts[half::2], sources[half::2]) for half in (0, 1)]
+    tokens, held = (np.min([count.sum(0) for count in counts], axis=0).astype(int) for counts in (sums, [of > 0 for of in sums]))
     rare = {kind: (tokens[k], held[k]) for k, kind in enumerate(KINDS) if tokens[k] < FEWEST or held[k] < FEWEST_TEXTS}
     return {key: f"one half of the text holds {kind} on {rare[kind][0]:,} tokens in {rare[kind][1]:,} texts"
             for key, system in SYSTEMS.items() for kind in system.kinds if kind in rare}

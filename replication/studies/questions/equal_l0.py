@@ -39,7 +39,7 @@ class Curve:
         return bool(self.replicates) and all(low <= l0 <= high for low, high in self.l0(found))
 
     def at(self, found: Mapping[str, Measured], quantity: Quantity, l0: float) -> Arm:
-        """A quantity of the measured losses and L0, at an L0 that the curve covers: an arm over replicates and resamples of contexts."""
+        """A quantity of the measured losses and L0, at an L0 that the curve covers: an arm over replicates and resamples of texts."""
         values, draws = [], []
         for names in self.replicates:
             values.append(_read([(found[name].values["l0"], float(quantity(found[name].values))) for name in names], l0))

@@ -160,7 +160,7 @@ def worth(function: str, curves: Mapping[str, Curve], settings: Settings) -> dic
 
 
 def difference(plus: Arm, minus: Arm) -> Arm:
-    """The arm of a paired difference: of the same models and, where they are over contexts, the same resamples."""
+    """The arm of a paired difference: of the same models and, where they are over texts, the same resamples."""
     return Arm(plus.values - minus.values, plus.draws - minus.draws)
 
 

@@ -39,15 +39,15 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     assert settings.studies and settings.dictionaries
     stopwatch, reader = Stopwatch(), Reader(layout)
     main = settings.studies.main
-    model, texts = reader.model(model_of(main)), torch.from_numpy(reader.tokens())
-    texts = texts[REPORTING :: len(HALVES)][:CONTEXTS]
+    model, texts, sources = reader.model(model_of(main)), torch.from_numpy(reader.tokens()), reader.sources()
+    texts, sources = texts[REPORTING :: len(HALVES)][:CONTEXTS], sources[REPORTING :: len(HALVES)][:CONTEXTS]
     names = [name for name in settings.dictionaries if settings.site(name) in TARGETS]
     found = {name: errors(model, reader.sae(name), settings.site(name), texts) for name in progress.over(names, len(names))}
-    measured = shares(found, len(texts), settings)
+    measured = shares(found, sources, settings)
     l0 = float(np.mean([measured[name].values["l0"] for name in groups(settings.dictionaries)[main]]))
     places = [place for place in placed(measured, l0, settings) if place.site in TARGETS]
     counts, numbers = linearised(model, reader, texts, found, settings)
-    numbers |= together(found, len(texts), settings) | {
+    numbers |= together(found, sources, settings) | {
         "rank": Number(float(model.metric.rank), "directions", model.architecture.d_model, "directions"),
         "missed_activations": level(measured, "missed_site", settings), "missed_logits": level(measured, "missed_logits", settings)}
     gained, missing = gains(measured, places, l0, settings)
@@ -56,7 +56,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
 
 
 def fits(measured: Mapping[str, Measured], places: list[Place], settings: Settings) -> pd.DataFrame:
-    """A row per dictionary: L0, and the shares of the spread that it misses at its site and in the logits, this with the interval over contexts."""
+    """A row per dictionary: L0, and the shares of the spread that it misses at its site and in the logits, this with the interval over texts."""
     assert settings.dictionaries
     rows = []
     for name, of in measured.items():
@@ -67,17 +67,22 @@ def fits(measured: Mapping[str, Measured], places: list[Place], settings: Settin
     return pd.DataFrame(rows)
 
 
-def shares(found: Mapping[str, Errors], contexts: int, settings: Settings) -> dict[str, Measured]:
+def shares(found: Mapping[str, Errors], sources: np.ndarray, settings: Settings) -> dict[str, Measured]:
     """Shares of the spread at the site and in the logits that each dictionary misses (`missed_site`, `missed_logits`), and its L0.
 
-    Draws over contexts, paired.
+    Draws over texts, paired; contexts are of the texts `sources` [context].
     """
     assert settings.studies
-    sums = {name: np.stack([np.add.reduceat(column, np.arange(0, len(column), len(column) // contexts)) for column in (
-        of.site, of.site_spread, of.linear, of.linear_spread, of.l0, np.ones_like(of.l0))], axis=1) for name, of in found.items()}
+    sums = {name: _by_text(np.stack([of.site, of.site_spread, of.linear, of.linear_spread, of.l0, np.ones_like(of.l0)], axis=1), sources)
+            for name, of in found.items()}
     drawn = intervals.resampled_sums(np.concatenate(list(sums.values()), axis=1), settings.studies.bootstrap, intervals.random(settings, "logit_target"))
-    return {name: Measured({key: float(value[0]) for key, value in _ratios(part.sum(axis=0)[None]).items()}, _ratios(draws), contexts, len(found[name].l0))
+    return {name: Measured({key: float(value[0]) for key, value in _ratios(part.sum(axis=0)[None]).items()}, _ratios(draws), len(sources), len(found[name].l0))
             for (name, part), draws in zip(sums.items(), np.split(drawn, len(sums), axis=1), strict=True)}
+
+
+def _by_text(columns: np.ndarray, sources: np.ndarray) -> np.ndarray:
+    """Sums [text, column] of `columns` [token, column] of whole contexts in a row."""
+    return intervals.by_text(columns.reshape(len(sources), -1, columns.shape[1]).sum(1), sources)
 
 
 def _ratios(sums: np.ndarray) -> dict[str, np.ndarray]:
@@ -91,10 +96,10 @@ def level(measured: Mapping[str, Measured], key: str, settings: Settings) -> Num
     return number(estimate(arm), unit="share", n=measured[settings.studies.main].tokens, over="tokens")
 
 
-def together(found: Mapping[str, Errors], contexts: int, settings: Settings) -> dict[str, Number]:
+def together(found: Mapping[str, Errors], sources: np.ndarray, settings: Settings) -> dict[str, Number]:
     """Rank correlation over tokens of the error on activations with that on logits, of the main dictionary.
 
-    Draws over contexts keep the ranks of all tokens. `given_size` holds it at equal distance of the activations from their mean: the partial
+    Draws over texts keep the ranks of all tokens. `given_size` holds it at equal distance of the activations from their mean: the partial
     correlation of the ranks.
     """
     assert settings.dictionaries and settings.studies
@@ -103,7 +108,7 @@ def together(found: Mapping[str, Errors], contexts: int, settings: Settings) -> 
     for one in of:
         ranks = [stats.rankdata(column) - (len(one.l0) + 1) / 2 for column in (one.site, one.linear, one.site_spread)]
         products = np.stack([a * b for k, a in enumerate(ranks) for b in ranks[k:]], axis=1)
-        sums = np.add.reduceat(products, np.arange(0, len(products), len(products) // contexts), axis=0)
+        sums = _by_text(products, sources)
         drawn = intervals.resampled_sums(sums, settings.studies.bootstrap, intervals.random(settings, "logit_target"))
         for rows, kept in ((sums.sum(axis=0)[None], 0), (drawn, 1)):
             r = [rows[:, 1] / np.sqrt(rows[:, 0] * rows[:, 3]), rows[:, 2] / np.sqrt(rows[:, 0] * rows[:, 5]), rows[:, 4] / np.sqrt(rows[:, 3] * rows[:, 5])]

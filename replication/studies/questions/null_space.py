@@ -3,7 +3,7 @@
 Shares of squared norm in the null space of the MLP's output weights (`visible`): of decoder and encoder rows, of single neurons, of
 random directions, of directions drawn with the activations' covariance, and, on the reporting half of the evaluation tokens, of the
 activations' variance and of the reconstruction error. Features are those that fired and are not ultralow; intervals are over features
-or contexts, and over replicates. Source: ours.
+or texts, and over replicates. Source: ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.randomness import generator
 from replication.sae.dictionary import Dictionary
-from replication.studies.intervals import Arm, arm_of, estimate, random, resampled_sums
+from replication.studies.intervals import Arm, arm_of, by_text, estimate, random, resampled_sums
 from replication.studies.questions.visible import Visible
 from replication.studies.replicates import base, groups
 from replication.studies.tables import Number, Reader, number, write
@@ -43,22 +43,23 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Vectors:
-    """Of one model: activations `x` [token, d_mlp] of whole contexts of `tokens`, and what the rest of it sees of them."""
+    """Of one model: activations `x` [token, d_mlp] of whole contexts of `tokens`, these of texts `sources` [context], and what the rest of it sees of them."""
 
     model: Transformer
     tokens: torch.Tensor
+    sources: NDArray[np.int64]
     x: torch.Tensor
     visible: Visible
 
     def energy(self, vectors: Floats) -> Floats:
-        """Energy [context, (invisible, whole, written)] of vectors [token, d_mlp], summed over the tokens of each context.
+        """Energy [text, (invisible, whole, written)] of vectors [token, d_mlp], summed over the tokens of each text.
 
         `written` is the squared norm after W_out, over its mean for random directions of unit norm.
         """
         whole = np.square(vectors).sum(1)
         seen = np.square(vectors @ self.visible.basis).sum(1)
         sums = np.stack([whole - seen, whole, self.visible.gain(vectors) * whole], axis=1)
-        return np.asarray(np.nan_to_num(sums).reshape(len(self.tokens), -1, sums.shape[1]).sum(1))
+        return by_text(np.nan_to_num(sums).reshape(len(self.tokens), -1, sums.shape[1]).sum(1), self.sources)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
               missing=dict.fromkeys(LEDGER, why), absent=why)
         return
     names = list(settings.dictionaries)
-    vectors = {model: activations(reader.model(model), reader.tokens(), site) for model in dict.fromkeys(map(model_of, names))}
+    vectors = {model: activations(reader.model(model), reader.tokens(), reader.sources(), site) for model in dict.fromkeys(map(model_of, names))}
     found = {name: examine(reader, name, vectors[model_of(name)]) for name in progress.over(names, len(names))}
     controls = control(vectors[model_of(main)], settings)
     members = groups(settings.dictionaries)
@@ -100,13 +101,13 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     write(out=out, study="null_space", data=data, numbers=numbers, settings=settings, reader=reader, stopwatch=stopwatch, missing=missing)
 
 
-def activations(model: Transformer, tokens: NDArray[np.int32], site: str) -> Vectors:
+def activations(model: Transformer, tokens: NDArray[np.int32], sources: NDArray[np.int64], site: str) -> Vectors:
     """Activations at a site on contexts spread evenly over the reporting half."""
     half = np.arange(REPORTING, len(tokens), len(HALVES))
     chosen = half[np.linspace(0, len(half) - 1, min(len(half), max(1, TOKENS // tokens.shape[1]))).astype(int)]
     some = torch.from_numpy(tokens[chosen])
     x = torch.cat([model.read(batch, site).flatten(0, 1) for _, batch in batches(some, model, shard_contexts=len(some))])
-    return Vectors(model, some, x, Visible.of(model.layer(model.place(site)[1]).mlp.W_out.detach().numpy()))
+    return Vectors(model, some, sources[chosen], x, Visible.of(model.layer(model.place(site)[1]).mlp.W_out.detach().numpy()))
 
 
 def examine(reader: Reader, name: str, vectors: Vectors) -> Found:
@@ -158,10 +159,10 @@ def weighted(sample: Floats) -> float:
 
 
 def ratio(energies: Sequence[Floats], settings: Settings, columns: tuple[int, int] = (0, 1)) -> Arm:
-    """The arm of a ratio of energies [context, column], an entry per replicate; contexts are drawn alike for all."""
+    """The arm of a ratio of energies [text, column], an entry per replicate; texts are drawn alike for all."""
     assert settings.studies
     top, bottom = columns
-    sums = [resampled_sums(energy, settings.studies.bootstrap, random(settings, "null_space.contexts")) for energy in energies]
+    sums = [resampled_sums(energy, settings.studies.bootstrap, random(settings, "null_space.texts")) for energy in energies]
     values = np.array([energy[:, top].sum() / energy[:, bottom].sum() for energy in energies])
     return Arm(values, np.array([drawn[:, top] / drawn[:, bottom] for drawn in sums]))
 
@@ -221,16 +222,16 @@ def energies(of: Sequence[Found], some: Vectors, settings: Settings) -> dict[str
     explained = {"explained_visible": estimate(left_visible).times(-1).shifted(1), "explained_invisible": estimate(left_invisible).times(-1).shifted(1),
                  "explained_difference": estimate(difference(left_invisible, left_visible))}
     n = len(data)
-    return {key: number(value, unit=SHARE, n=n, over="contexts") for key, value in shares.items()} | {
-        key: number(value, unit="share of variance", n=n, over="contexts") for key, value in explained.items()} | {
-        key: number(value, unit=TIMES, n=n, over="contexts") for key, value in gains.items()}
+    return {key: number(value, unit=SHARE, n=n, over="texts") for key, value in shares.items()} | {
+        key: number(value, unit="share of variance", n=n, over="texts") for key, value in explained.items()} | {
+        key: number(value, unit=TIMES, n=n, over="texts") for key, value in gains.items()}
 
 
 def estimates(of: Sequence[Found], some: Vectors, settings: Settings) -> dict[str, Number]:
     """Mean invisible shares of one dictionary with its replicates: of its directions, its error, and the activations that it describes."""
     data = some.energy(centred(some))
-    found = {"data": number(estimate(ratio([data], settings)), unit=SHARE, n=len(data), over="contexts"),
-             "error": number(estimate(ratio([each.error for each in of], settings)), unit=SHARE, n=len(data), over="contexts")}
+    found = {"data": number(estimate(ratio([data], settings)), unit=SHARE, n=len(data), over="texts"),
+             "error": number(estimate(ratio([each.error for each in of], settings)), unit=SHARE, n=len(data), over="texts")}
     for what, over in (("decoder", OVER), ("encoder", OVER), ("ultralow", "ultralow features")):
         shares = [each.shares[what] for each in of if len(each.shares[what])]
         if shares:

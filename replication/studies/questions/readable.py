@@ -15,7 +15,7 @@ from replication.config import Settings
 from replication.features import NEURONS
 from replication.randomness import generator
 from replication.studies import recovered
-from replication.studies.intervals import Arm, random, resampled_sums
+from replication.studies.intervals import Arm, by_text, random, resampled_sums
 from replication.studies.questions.carried import Floats, Neurons, Places, first, shares
 from replication.studies.scores import READS
 from replication.studies.tables import Reader
@@ -29,7 +29,7 @@ READ, STRICT = (GOOD[int(np.flatnonzero(score == THRESHOLDS)[0])] for score in (
 
 @dataclass(frozen=True)
 class Curve:
-    """Of one model: sums of losses [context, column] over all measured tokens and over those in no window that was scored.
+    """Of one model: sums of losses [text, column] over all measured tokens and over those in no window that was scored.
 
     `tokens` and `fresh` count the two, `over` [threshold] is the share of the drawn neurons over each threshold, `negative` the share of
     the squared activation that lies below zero.
@@ -58,7 +58,9 @@ def curve(reader: Reader, settings: Settings, model: str, table: pd.DataFrame, t
     chance = np.mean(random_, axis=0)
     losses = np.stack([intact, ablated, *(each for pair in zip(good, chance, strict=True) for each in pair)], axis=-1)
     fresh = ~shown(reader, settings, f"{model}/{NEURONS}", tokens.shape)[places.flat(tokens.shape[1])]
-    return Curve(losses.sum(1), (losses * fresh[:, :, None]).sum(1), fresh.size, int(fresh.sum()), np.array(counts[1:]) / len(drawn), neurons.negative_share())
+    sources = reader.sources()[places.contexts]
+    every, unseen = (by_text(of.sum(1), sources) for of in (losses, losses * fresh[:, :, None]))
+    return Curve(every, unseen, fresh.size, int(fresh.sum()), np.array(counts[1:]) / len(drawn), neurons.negative_share())
 
 
 def shown(reader: Reader, settings: Settings, table: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -74,7 +76,7 @@ def shown(reader: Reader, settings: Settings, table: str, shape: tuple[int, ...]
 
 
 def arms(sums: Sequence[Floats], settings: Settings) -> list[Arm] | None:
-    """The share of each column of `Curve`, over models and contexts; None where ablating all neurons does not measurably raise the loss."""
+    """The share of each column of `Curve`, over models and texts; None where ablating all neurons does not measurably raise the loss."""
     assert settings.studies
     values, draws = [], []
     for each in sums:

@@ -97,7 +97,7 @@ def placed(found: Mapping[str, Measured], l0: float, settings: Settings) -> list
 
 
 def fits(found: Mapping[str, Measured], places: Sequence[Place], settings: Settings) -> pd.DataFrame:
-    """A row per dictionary: L0 and loss recovered on both scales with their intervals over contexts."""
+    """A row per dictionary: L0 and loss recovered on both scales with their intervals over texts."""
     assert settings.dictionaries and settings.studies
     zero = found[settings.studies.main]
     rows = []

@@ -107,7 +107,7 @@ def make(root, firings=FIRINGS, explained=True) -> Tiny:
     planted.write_json(given, layout.corpus(), artifacts.CORPUS, {"source": "made up", "manifest_sha256": "c0ffee" * 10 + "beef"})
     Tokenizer(models.WordLevel({word: token for token, word in enumerate(WORDS)}, unk_token="zero")).save(str(layout.corpus() / artifacts.TOKENIZER))
     planted.finish(given, layout.corpus(), artifacts.TOKENIZER, name=artifacts.TOKENIZER_META)
-    planted.save(given, layout.evaluation(), artifacts.EVALUATION_TOKENS, {"tokens": TOKENS}, name=artifacts.TOKENS_META)
+    planted.save_tokens(given, layout, TOKENS)
     for name, fired in firings.items():
         tiny.features(name, fired)
         if not name.endswith("neurons"):

@@ -11,8 +11,10 @@ from replication import artifacts
 from replication.artifacts import ArtifactError
 from replication.config import Corpus, Settings, UserError
 from replication.corpus import command, shards, tokenizer, whole
+from replication.corpus import tokens as tokens_module
 from replication.corpus.documents import collect
-from replication.corpus.tokens import as_dataset, batches, encode, encoded
+from replication.corpus.table import Document, rows, text_numbers, write
+from replication.corpus.tokens import as_dataset, batches, documents_of, encode, encoded
 from replication.progress import Progress
 
 
@@ -140,6 +142,32 @@ def test_too_little_text_is_one_sentence_and_nothing_is_written(corpus, settings
         encode(documents=corpus / "parts" / "0" / artifacts.DOCUMENTS, tokenizer=corpus / artifacts.TOKENIZER, n_ctx=1_000_000,
                settings=settings, out=tmp_path, progress=Progress())
     assert not list(tmp_path.iterdir())
+
+
+def test_the_document_of_a_context_is_that_of_its_middle_token():
+    contexts = torch.tensor([[1, 2, 0, 3], [4, 0, 5, 0], [0, 6, 7, 8]])  # documents 1 2 | 3 4 | 5 | nothing | 6 7 8
+    assert documents_of(contexts, 0, bos=False).tolist() == [0, 2, 4]
+    beginning = torch.cat([torch.zeros(3, 1, dtype=torch.int64), contexts], dim=1)  # a BOS that is the same token ends nothing
+    assert documents_of(beginning, 0, bos=True).tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("block", [1, 7, 2**16])
+def test_held_out_contexts_know_their_text(corpus, monkeypatch, block):
+    monkeypatch.setattr(tokens_module, "BLOCK", block)
+    coder = tokenizer.load(corpus / artifacts.TOKENIZER)
+    held = [document for document in rows(corpus / "parts" / "0" / artifacts.DOCUMENTS) if document.held_out]
+    of_token = np.concatenate([[number] * (len(coder.encode(document.text, add_special_tokens=False).ids) + 1) for number, document in enumerate(held)])
+    contexts = shards.read_tokens(corpus / artifacts.HELD_OUT_TOKENS)
+    middles = of_token[: contexts.numel()].reshape(len(contexts), -1)[:, 8]
+    assert documents_of(contexts, 0, bos=False).tolist() == middles.tolist() and len(set(middles)) > 3
+    numbers = list(text_numbers(corpus / "parts" / "0" / artifacts.DOCUMENTS, held_out=True))
+    assert shards.read_sources(corpus / artifacts.HELD_OUT_SOURCES).tolist() == [numbers[place] for place in middles]
+
+
+def test_pieces_of_a_text_have_one_number(tmp_path):
+    write(tmp_path / "documents.parquet", [Document(str(place), source, source != "b", 1, "x") for place, source in enumerate(["a", "b", "a#1", "c", "a#12", "a#x"])])
+    one, piece, other, last, name = text_numbers(tmp_path / "documents.parquet", held_out=True)
+    assert one == piece == last and len({one, other, name}) == 3 and 0 <= one < 2**63
 
 
 def test_as_dataset(corpus):

@@ -61,9 +61,10 @@ def make_world(root: Path, settings: Settings = SETTINGS) -> World:
     draw = np.random.default_rng(0)
     text = torch.from_numpy((d_vocab * draw.random((100, settings.model.n_ctx)) ** 3).astype(np.int32))
     shards.write_tokens(corpus / artifacts.HELD_OUT_TOKENS, text)
+    shards.write_sources(corpus / artifacts.HELD_OUT_SOURCES, torch.arange(len(text)))
     artifacts.write_tensors(corpus / artifacts.UNIGRAMS, {"counts": torch.bincount(text.flatten().long(), minlength=d_vocab)})
     world.finish(corpus, artifacts.TOKENIZER, name=artifacts.TOKENIZER_META)
-    world.finish(corpus, artifacts.HELD_OUT_TOKENS, artifacts.UNIGRAMS, name=artifacts.TOKENS_META)
+    world.finish(corpus, artifacts.HELD_OUT_TOKENS, artifacts.HELD_OUT_SOURCES, artifacts.UNIGRAMS, name=artifacts.TOKENS_META)
     for seed, name in enumerate(("A", "B")):
         model = Transformer(Architecture.of(settings.model, d_vocab)).initialise(seed)
         with torch.no_grad():

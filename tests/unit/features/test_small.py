@@ -1,9 +1,13 @@
 """Tokens, vocabulary, pairs."""
 
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from replication import artifacts
 from replication.artifacts import ArtifactError
@@ -15,17 +19,34 @@ from replication.resolution import load, resolve
 
 
 def test_contexts_are_drawn_without_replacement_and_by_seed():
-    held_out = torch.arange(50).view(25, 2).int()
-    drawn = tokens.draw(held_out, 20, seed=1)
-    assert len({int(row[0]) for row in drawn}) == 20 and (drawn[:, 1] == drawn[:, 0] + 1).all()
-    assert torch.equal(drawn, tokens.draw(held_out, 20, seed=1)) and not torch.equal(drawn, tokens.draw(held_out, 20, seed=2))
-    assert torch.equal(tokens.draw(held_out, 10, seed=1), drawn[:10])  # fewer contexts are the first of more
-    assert not torch.equal(drawn, drawn.sort(dim=0).values)
+    drawn = tokens.draw(25, 20, n_ctx=2, seed=1).tolist()
+    assert len(set(drawn)) == 20 and set(drawn) <= set(range(25))
+    assert drawn == tokens.draw(25, 20, n_ctx=2, seed=1).tolist() != tokens.draw(25, 20, n_ctx=2, seed=2).tolist()
+    assert tokens.draw(25, 10, n_ctx=2, seed=1).tolist() == drawn[:10]  # fewer contexts are the first of more
+    assert drawn != sorted(drawn)
 
 
 def test_too_few_contexts_are_refused_with_the_remedy():
     with pytest.raises(UserError, match=r"features\.contexts is 26, .* only 25 contexts .* lower features\.contexts, or raise corpus\.holdout"):
-        tokens.draw(torch.zeros(25, 2).int(), 26, seed=0)
+        tokens.draw(25, 26, n_ctx=2, seed=0)
+
+
+def test_halves_by_hand():
+    sources = np.array([7, 7, 7, 5, 5, 9, 7, 8])  # 7 fills one half, the others the other
+    order = tokens.halved(sources)
+    assert sources[order[0::2]].tolist() == [7, 7, 7, 7] and sources[order[1::2]].tolist() == [5, 5, 9, 8]
+    assert order[1::2].tolist() == [3, 4, 5, 7]  # inside a half the order stays
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=60))
+def test_no_more_than_one_text_is_in_both_halves(sources):
+    order = tokens.halved(np.array(sources))
+    assert sorted(order) == list(range(len(sources)))
+    even, odd = (Counter(np.array(sources)[order[half::2]].tolist()) for half in (0, 1))
+    both = [source for source in even if source in odd]
+    assert len(both) <= 1
+    longest = max(Counter(sources).values())
+    assert not both or longest > len(sources) / 2 or min(even[both[0]], odd[both[0]]) <= longest / 2
 
 
 def test_every_token_is_shown_as_text_or_bytes(tmp_path):

@@ -70,7 +70,7 @@ def world(tmp_path_factory):
     after = rng.random((CONTEXTS, N_CTX - 1)) < 0.5
     tokens[:, :-1][(tokens[:, 1:] == TOKEN) & after] = BEFORE
     tokens[100:140] = tokens[100]
-    planted.save(config, layout.evaluation(), artifacts.EVALUATION_TOKENS, {"tokens": tokens}, name=artifacts.TOKENS_META)
+    planted.save_tokens(config, layout, tokens)
     planted.transformer(layout, config, "A")
     dense, folder = activations(tokens, rng), layout.features("A/1")
     with MatrixWriter(folder / artifacts.MATRIX, n_features=KINDS, contexts=CONTEXTS, n_ctx=N_CTX, shard_contexts=100, dense=False) as writer:

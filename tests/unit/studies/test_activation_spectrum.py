@@ -27,7 +27,7 @@ def planted():
 
 
 def test_shares_of_a_planted_feature(planted, settings):
-    levels, numbers = measured(*planted, N_CTX, settings)
+    levels, numbers = measured(*planted, np.arange(5), settings)
     assert levels["count"].tolist() == [5] * 12
     np.testing.assert_array_equal(levels["share"], [0, 0, 0, 1, 0, 0, 1, 1, 1, 1, 1, 1])
     found = {key: number.value for key, number in numbers.items()}

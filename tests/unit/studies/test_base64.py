@@ -47,7 +47,7 @@ def text():
     rows = [base64.b64encode(SAID + SAID)[:N_CTX] if k % 4 < 2 else base64.b64encode(rng.bytes(60))[:N_CTX] for k in range(12)]
     rows += [(b"some words that are not " * 4)[:N_CTX]] * 20
     pieces = Pieces([bytes([byte]) for byte in range(256)], np.ones(256, np.int64))
-    return Text.of(np.array([list(row) for row in rows], np.int32), pieces)
+    return Text.of(np.array([list(row) for row in rows], np.int32), np.arange(len(rows)), pieces)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def family(text, tmp_path):
 def test_what_is_base64(text):
     assert text.base64.reshape(32, N_CTX).mean(1).tolist() == [1.0] * 12 + [0.0] * 20
     assert text.absent == ""
-    assert "0.00% of" in Text.of(text.tokens[12:], text.pieces).absent
+    assert "0.00% of" in Text.of(text.tokens[12:], text.sources[12:], text.pieces).absent
 
 
 def test_the_family_is_found(family):

@@ -35,7 +35,7 @@ def test_differences_are_paired_and_positive_where_the_dictionary_is_ahead():
     settings = STUDIES["baselines"].settings(resolve(raw(bootstrap=100)))
     assert list(settings.dictionaries) == ["A/1"]
     base = np.linspace(2, 6, 40)
-    table = pd.DataFrame({"tokens": 10, "predicted": 9, "loss": 9 * base, "loss_zero": 9 * (base + 1), "loss_mean": 9 * (base + 0.5),
+    table = pd.DataFrame({"source": range(40), "tokens": 10, "predicted": 9, "loss": 9 * base, "loss_zero": 9 * (base + 1), "loss_mean": 9 * (base + 0.5),
                           "l0": 80.0, "squared_error": 1.0, "variance": 10.0})
     shares = {"trained": 0.9, "topk": 0.85, "refit": 0.95, "neurons": 0.8, "pca": 0.6, "untrained": 0.5, "random": 0.4}
     tables = {name: table.assign(loss_reconstructed=9 * (base + 1 - share)) for name, share in shares.items()}

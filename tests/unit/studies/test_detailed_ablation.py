@@ -26,7 +26,7 @@ def sample():
     on, punctuation = rng.random(size) < 0.4, rng.random(size) < 0.3
     before = np.concatenate([[0], activation[:-1]]) * (np.arange(size) % N_CTX > 0)
     effect = before * np.where(on, -0.1, np.where(punctuation, 0.05, 0)) + 1e-3 * rng.normal(size=size) * (before > 0)
-    return Sample(rng.integers(5, size=(CONTEXTS, N_CTX)).astype(np.int32), activation, effect.astype(np.float32), on, punctuation)
+    return Sample(rng.integers(5, size=(CONTEXTS, N_CTX)).astype(np.int32), np.arange(CONTEXTS), activation, effect.astype(np.float32), on, punctuation)
 
 
 def by_loops(sample):
@@ -64,14 +64,14 @@ def test_planted_effects_are_told_from_nothing(sample, settings):
     for key in ("context_hurt", "effect_growth", "shared_punctuation_helped"):
         assert numbers[key].low > 0
     rng = np.random.default_rng(1)
-    null = Sample(sample.tokens, sample.activation, rng.permutation(sample.effect), sample.on, sample.punctuation)
+    null = Sample(sample.tokens, sample.sources, sample.activation, rng.permutation(sample.effect), sample.on, sample.punctuation)
     _, numbers = measured(null, settings, "test")
     assert numbers["context_hurt"].low < 0 < numbers["context_hurt"].high
 
 
 def test_a_kind_in_a_few_texts_only_gives_no_number(sample, settings):
     few = np.arange(len(sample.on)) < 4 * N_CTX
-    table, numbers = measured(Sample(sample.tokens, sample.activation, sample.effect, few, sample.punctuation), settings, "test")
+    table, numbers = measured(Sample(sample.tokens, sample.sources, sample.activation, sample.effect, few, sample.punctuation), settings, "test")
     assert "context_hurt" not in numbers
     assert "effect_growth" in numbers
     assert table["on_low"].isna().all()
@@ -91,7 +91,7 @@ def test_a_second_text_of_a_context_is_taken_only_where_none_overlaps():
     activation[[20, 22, 80]] = 11, 10, 10
     activation[150] = 1  # too weak for either interval
     zeros = np.zeros(200, bool)
-    sample = Sample(np.zeros((2, 100), np.int32), activation, np.zeros(200, np.float32), zeros, zeros)
+    sample = Sample(np.zeros((2, 100), np.int32), np.arange(2), activation, np.zeros(200, np.float32), zeros, zeros)
     assert nearest(sample, TOP) == [22, 80]
     assert nearest(sample, MIDDLE) == []
 

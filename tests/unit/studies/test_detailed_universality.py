@@ -33,7 +33,7 @@ def test_correlations_and_their_difference(planted, settings):
     case, x, y = planted
     rng = np.random.default_rng(1)
     weights = np.stack([shared := rng.normal(size=800), 0.2 * shared + rng.normal(size=800)], axis=1)
-    numbers = headline(case, x, y, weights, N_CTX, settings)
+    numbers = headline(case, x, y, weights, np.arange(len(x) // N_CTX), settings)
     assert numbers["activation_correlation"].value == pytest.approx(np.corrcoef(x, y)[0, 1], abs=1e-6)
     assert numbers["logit_correlation"].value == pytest.approx(np.corrcoef(weights.T)[0, 1], abs=1e-9)
     gap = numbers["activation_minus_logits"]
@@ -45,14 +45,14 @@ def test_correlations_and_their_difference(planted, settings):
 def test_the_match_is_the_more_specific_where_it_was_made_so(planted, settings):
     case, x, y = planted
     weights = np.random.default_rng(1).normal(size=(100, 2))
-    number = headline(case, x, y, weights, N_CTX, settings)["twin_more_specific"]
+    number = headline(case, x, y, weights, np.arange(len(x) // N_CTX), settings)["twin_more_specific"]
     on = case.on[case.half == 1]
     shares = [on[(values > 0) & (values <= values.max() / 9)].mean() for values in (x, y)]
     assert number.value == pytest.approx(shares[1] - shares[0])
     assert number.low > 0
-    swapped = headline(case, y, x, weights, N_CTX, settings)["twin_more_specific"]
+    swapped = headline(case, y, x, weights, np.arange(len(x) // N_CTX), settings)["twin_more_specific"]
     assert swapped.value == pytest.approx(-number.value)
-    few = headline(case, np.where(x > 2, x, 0).astype(np.float32), y, weights, N_CTX, settings)
+    few = headline(case, np.where(x > 2, x, 0).astype(np.float32), y, weights, np.arange(len(x) // N_CTX), settings)
     assert "twin_more_specific" not in few
 
 

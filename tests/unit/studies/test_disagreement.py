@@ -34,10 +34,10 @@ def test_cells_hold_every_token_once_and_windows_are_of_their_cell():
 def test_disagreement_is_counted_by_hand(settings):
     """The feature fires at places 0, 6 and 11, the proxy is on at 5, 6 and 10: it is on at 5 before the feature, and at 10 before it too."""
     fires, on = np.isin(PLACE, (0, 6, 11)), np.isin(PLACE, (5, 6, 10))
-    found = {key: number.value for key, number in headline(fires, on, N_CTX, settings).items()}
+    found = {key: number.value for key, number in headline(fires, on, np.arange(CONTEXTS), settings).items()}
     assert found == pytest.approx({"feature_only": 2 / 3, "proxy_only": 2 / 3, "feature_only_near": 1 / 2, "proxy_only_near": 1, "proxy_only_next": 1})
 
 
 def test_the_next_token_is_of_the_same_text(settings):
     fires, on = PLACE == 0, PLACE == N_CTX - 1
-    assert headline(fires, on, N_CTX, settings)["proxy_only_next"].value == 0
+    assert headline(fires, on, np.arange(CONTEXTS), settings)["proxy_only_next"].value == 0

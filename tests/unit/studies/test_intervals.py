@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from replication.config import Settings, Studies
-from replication.studies.intervals import Arm, arm_of, estimate, exact, random, resampled_sums, smallest
+from replication.studies.intervals import Arm, arm_of, by_text, estimate, exact, random, resampled_sums, smallest
 
 SETTINGS = Settings(run="test", seed=0, studies=Studies(bootstrap=400))
 
@@ -83,3 +83,19 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         bootstrap += one.low < 0 < one.high
     assert 0.91 <= inside / 200 <= 1.0
     assert 0.89 <= bootstrap / 200 <= 0.99
+
+
+def test_sums_of_a_text_are_over_its_contexts():
+    columns = np.array([[1.0, 10], [2, 20], [4, 40], [8, 80]])
+    np.testing.assert_array_equal(by_text(columns, np.array([9, -3, 9, 5])), [[2, 20], [8, 80], [5, 50]])
+    assert by_text(np.empty((0, 2)), np.empty(0, np.int64)).shape == (0, 2)
+
+
+def test_contexts_of_one_text_tell_no_more_than_one():
+    """Each text a value of its own, in 50 contexts: the spread of the mean is that of 40 values, not of 2,000."""
+    rng = np.random.default_rng(0)
+    values, sources = np.repeat(rng.normal(size=40), 50), np.repeat(np.arange(40), 50)
+    columns = np.stack([values, np.ones(2000)], axis=1)
+    of_texts, of_contexts = (sums[:, 0] / sums[:, 1] for sums in (resampled_sums(some, 2000, np.random.default_rng(1)) for some in (by_text(columns, sources), columns)))
+    assert of_texts.std() == pytest.approx(values.std() / np.sqrt(40), rel=0.1)
+    assert of_contexts.std() == pytest.approx(values.std() / np.sqrt(2000), rel=0.1)

@@ -64,7 +64,8 @@ def test_a_thing_must_be_in_texts_of_both_halves():
     labels[:, :4, 0] = True
     labels[0::2, :, 1] = True  # half 0 only
     labels[:2, :, 2] = True  # one text of each half
-    assert enough(labels).tolist() == [True, False, False]
+    assert enough(labels, np.arange(20)).tolist() == [True, False, False]
+    assert enough(labels, np.arange(20) % 2).tolist() == [False, False, False]  # all contexts of a half of one text
 
 
 def test_alike_texts_are_told_from_others():

@@ -35,7 +35,7 @@ def test_the_margin_is_one_half_minus_the_correlation(settings):
     rng = np.random.default_rng(0)
     x = rng.normal(size=400).astype(np.float32)
     y = (x + rng.normal(size=400)).astype(np.float32)
-    found = correlated(x, y, 10, settings)
+    found = correlated(x, y, np.arange(len(x) // 10), settings)
     r = np.corrcoef(x, y)[0, 1]
     assert found["best_neuron_correlation"].value == pytest.approx(r, abs=1e-6)
     assert found["margin_below_half"].value == pytest.approx(0.5 - r, abs=1e-6)

@@ -79,11 +79,11 @@ def test_lines_of_irc():
 def test_systems_whose_kinds_are_rare_on_a_half_are_lacking():
     of_tokens = np.ones((6, 20, len(states.KINDS)), bool)
     place = list(states.KINDS).index("underscore")
-    assert states.lacking(of_tokens.reshape(-1, len(states.KINDS)), 20) == {}
+    assert states.lacking(of_tokens.reshape(-1, len(states.KINDS)), np.arange(6)) == {}
     of_tokens[1::2, :, place] = False
-    assert list(states.lacking(of_tokens.reshape(-1, len(states.KINDS)), 20)) == ["caps_underscore_pair"]
+    assert list(states.lacking(of_tokens.reshape(-1, len(states.KINDS)), np.arange(6))) == ["caps_underscore_pair"]
     of_tokens[1, :, place] = True  # tokens enough, but one text
-    assert "in 1 texts" in states.lacking(of_tokens.reshape(-1, len(states.KINDS)), 20)["caps_underscore_pair"]
+    assert "in 1 texts" in states.lacking(of_tokens.reshape(-1, len(states.KINDS)), np.arange(6))["caps_underscore_pair"]
 
 
 @pytest.mark.parametrize(("line", "language"), [

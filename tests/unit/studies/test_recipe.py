@@ -122,6 +122,9 @@ class Planted:
         return pd.DataFrame([{"dictionary": name, "context": context, "rank": rank, "feature": 1 - rank} for name in self.fires
                              for context in ("dna", "rare") for rank in (0, 1)])
 
+    def sources(self):
+        return np.arange(len(self.on) // 20)
+
     def matrix(self, name):
         fires = self.fires[name]
 
@@ -150,7 +153,7 @@ def models():
 
 
 def losses(loss, zero=6.0, contexts=5):
-    rows = pd.DataFrame({"context": range(contexts), "predicted": 10.0, "loss": 10 * loss, "loss_zero": 10 * zero})
+    rows = pd.DataFrame({"context": range(contexts), "source": range(contexts), "predicted": 10.0, "loss": 10 * loss, "loss_zero": 10 * zero})
     return rows.assign(predicted=[10.0, 20, 10, 10, 30]).assign(loss=lambda table: loss * table["predicted"], loss_zero=lambda table: zero * table["predicted"])
 
 

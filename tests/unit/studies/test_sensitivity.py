@@ -29,13 +29,13 @@ def test_a_planted_feature_with_a_filler(settings):
     place = np.arange(CONTEXTS * N_CTX) % N_CTX
     on, feature = place < 4, (place < 3).astype(np.float32)
     neuron, cover = np.isin(place, (0, 5)).astype(np.float32), np.isin(place, (3, 9)).astype(np.float32)
-    found = headline(case(on), feature, neuron, on & (feature <= 0), cover, N_CTX, settings)
+    found = headline(case(on), feature, neuron, on & (feature <= 0), cover, np.arange(len(on) // N_CTX // 2), settings)
     assert found["correlation"].value == pytest.approx(np.corrcoef(on, feature)[0, 1])
     assert found["feature_minus_best_neuron"].value == pytest.approx(np.corrcoef(on, feature)[0, 1] - np.corrcoef(on, neuron)[0, 1])
     assert (found["gap_share"].value, found["gap_share"].n) == (0.25, 4 * CONTEXTS // 2)
     assert found["gaps_covered"].value == pytest.approx(1 - 1 / 9)
     assert found["gaps_covered"].low == pytest.approx(1 - 1 / 9)
-    assert "gaps_covered" not in headline(case(on), feature, neuron, on & (feature <= 0), 0 * cover, N_CTX, settings)
+    assert "gaps_covered" not in headline(case(on), feature, neuron, on & (feature <= 0), 0 * cover, np.arange(len(on) // N_CTX // 2), settings)
     assert "20 gaps" in unmeasured(case(on), {}, 20)["gaps_covered"]
 
 
@@ -114,5 +114,5 @@ def test_the_table_names_the_gap_tokens_that_a_feature_fires_on(arabic):
 def test_bars_are_those_that_were_measured(settings):
     place = np.arange(CONTEXTS * N_CTX) % N_CTX
     on, feature = place < 4, (place < 3).astype(np.float32)
-    found = headline(case(on), feature, feature, on & (feature <= 0), feature, N_CTX, settings)
+    found = headline(case(on), feature, feature, on & (feature <= 0), feature, np.arange(len(on) // N_CTX // 2), settings)
     assert bars(found)["name"].tolist() == ["feature", "neuron"]

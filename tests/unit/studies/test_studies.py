@@ -92,7 +92,7 @@ def test_inputs_are_what_a_study_reads(config, run, compute):
         read_ = {(run.study(name) / entry["path"]).resolve()
                  for entry in json.loads((run.study(name) / "meta.json").read_text())["inputs"].values()}
         of_people = "{run}" in study.written  # looks up the examples of what people rated
-        assert read_ <= declared if of_people else read_ == declared
+        assert read_ <= declared if of_people else read_ == declared, name
 
 
 def test_the_registry_imports_nothing_heavy():

@@ -18,7 +18,7 @@ from replication.studies.checkpoints import by_layer, chain, fresh
 from replication.studies.questions import feature_growth
 from replication.studies.questions.births import born, later, later_within
 from replication.studies.questions.facts import settled
-from tests.planted import finish, save, write_json
+from tests.planted import finish, save, save_tokens, write_json
 
 CONTEXTS, N_CTX, FEATURES, WIDTH = 64, 48, 40, 64
 SINGLE = 20  # of the true features fire on one token each, the others at random places
@@ -49,7 +49,7 @@ def plant(root, raw=RAW):
     rng = np.random.default_rng(1)
     tokens = rng.integers(SINGLE + 20, size=(CONTEXTS, N_CTX)).astype(np.int32)
     write_json(config, layout.corpus(), artifacts.CORPUS, {"manifest_sha256": "c0ffee" * 10, "matches_reference": True})
-    save(config, layout.evaluation(), artifacts.EVALUATION_TOKENS, {"tokens": tokens}, name=artifacts.TOKENS_META)
+    save_tokens(config, layout, tokens)
     true, matches = signals(tokens), []
     for index, name in enumerate(config.dictionaries):
         rng, stem = np.random.default_rng(index + 10), re.sub(r"-r\d", "", name)

@@ -16,7 +16,7 @@ from replication.progress import Progress
 from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.questions import carried, interpretability_tax, readable
-from tests.planted import finish, save, write_json
+from tests.planted import finish, save_tokens, write_json
 
 VOCABULARY, CONTEXTS, N_CTX = 200, 64, 12
 MODELS = {"A": "relu", "B": "relu", "C": "relu", "gelu": "gelu", "norm": "solu_ln", "norm-r1": "solu_ln", "norm-r2": "solu_ln"}
@@ -59,7 +59,7 @@ def plant(root, config):
     layout, rng = Layout(root), np.random.default_rng(0)
     write_json(config, layout.corpus(), artifacts.CORPUS, {"manifest_sha256": "c0ffee" * 10 + "beef"})
     start = rng.integers(VOCABULARY, size=(CONTEXTS, 1))
-    save(config, layout.evaluation(), artifacts.EVALUATION_TOKENS, {"tokens": ((start + np.arange(N_CTX)) % VOCABULARY).astype(np.int32)}, name=artifacts.TOKENS_META)
+    save_tokens(config, layout, ((start + np.arange(N_CTX)) % VOCABULARY).astype(np.int32))
     noise = rng.normal(0, 0.2, CONTEXTS)
     for index, (model, act_fn) in enumerate(MODELS.items()):
         finish(config, layout.model(model), *(path.name for path in store.save(counter(act_fn), layout.model(model)).values()), model=model)

@@ -35,7 +35,7 @@ def model():
 @pytest.fixture(scope="module")
 def vectors(model):
     tokens = np.random.default_rng(0).integers(30, size=(40, 12)).astype(np.int32)
-    return null_space.activations(model, tokens, "mlp_act")
+    return null_space.activations(model, tokens, np.arange(40), "mlp_act")
 
 
 def examined(vectors, dictionary, **columns):

@@ -15,7 +15,7 @@ from replication.progress import Progress
 from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.questions import sites
-from tests.planted import finish, write_json
+from tests.planted import finish, save_tokens, write_json
 
 CONTEXTS, N_CTX, D_SAE = 32, 16, 24
 L1 = {"low": 0.5, "": 1.0, "high": 2.0}
@@ -37,6 +37,7 @@ def plant(root, made):
     """Loss recovered is 0.3 log10 L0 + 0.5, five points less at mlp_out and ten less with few features; L0 is 8 / l1's factor."""
     layout, rng = Layout(root), np.random.default_rng(0)
     write_json(made, layout.corpus(), artifacts.CORPUS, {"manifest_sha256": "c0ffee" * 10 + "beef", "matches_reference": True})
+    save_tokens(made, layout, np.zeros((CONTEXTS, N_CTX), np.int32))
     base, truth = rng.normal(4, 0.2, CONTEXTS), rng.random((CONTEXTS * N_CTX, D_SAE)) < 0.1
     for index, (name, sae) in enumerate(made.dictionaries.items()):
         draw, folder = np.random.default_rng(index), layout.features(name)
