@@ -1,5 +1,6 @@
 """The workflow as its users know it."""
 
+import shutil
 import signal
 import subprocess
 import time
@@ -11,6 +12,7 @@ import yaml
 from replication import Run
 from replication.artifacts import read_json
 from replication.exhibits import of, suffixes
+from replication.interpretability import LLM
 from replication.resolution import load
 from tests.e2e.conftest import Workspace
 
@@ -74,6 +76,20 @@ def test_where_it_runs_reruns_nothing_but_a_touched_file_neither(smoke):
     for path in smoke.folder.glob("replication/**/*.py"):
         path.touch()
     assert smoke.jobs() == {}
+
+
+def test_scores_of_another_language_model_are_stale(smoke, monkeypatch):
+    folder = smoke.results / "interpretability" / "A" / "1" / LLM
+    folder.mkdir()
+    for name in ("scores.parquet", "predictions.parquet", "meta.json"):
+        (folder / name).touch()
+    target = str((folder / "scores.parquet").relative_to(smoke.folder))
+    monkeypatch.setitem(smoke.environment, "OPENAI_MODEL", "one")
+    smoke.snakemake("--touch", "--force", target)  # counts as made, with what the rule is given now
+    assert smoke.jobs(target) == {}
+    monkeypatch.setitem(smoke.environment, "OPENAI_MODEL", "two")
+    assert smoke.jobs(target) == {"interpretability_llm": 1}
+    shutil.rmtree(folder)
 
 
 def test_a_bad_config_stops_with_one_sentence(smoke, tmp_path):
