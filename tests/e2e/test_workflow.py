@@ -59,6 +59,11 @@ def test_an_edit_in_an_exhibit_redraws_only_it(smoke, edited):
     assert set(smoke.jobs()) == {"live_features", "report"}
 
 
+def test_a_title_is_written_anew_where_it_stands(smoke, edited):
+    edited.write("replication/exhibits/__init__.py", lambda text: text.replace('"Feature density"', '"How dense features are"'))
+    assert set(smoke.jobs()) == {"density_histograms", "report"}
+
+
 def test_a_changed_l1_refits_only_that_dictionary(smoke, edited):
     edited.write("config/smoke.yaml", lambda text: text.replace("l1: 0.04", "l1: 0.05"))
     jobs = smoke.jobs()
