@@ -14,6 +14,7 @@ from replication.artifacts import read_json
 from replication.exhibits import of, suffixes
 from replication.interpretability import LLM
 from replication.resolution import load
+from replication.studies import STUDIES
 from tests.e2e.conftest import Workspace
 
 
@@ -69,6 +70,22 @@ def test_a_changed_l1_refits_only_that_dictionary(smoke, edited):
     jobs = smoke.jobs()
     assert jobs["sae"] == 1 and jobs["features_dictionary"] == 1
     assert not {"corpus_documents", "model", "activations", "features_neurons"} & set(jobs)
+
+
+def test_one_more_context_repeats_only_what_is_about_contexts(smoke, edited):
+    edited.write("config/smoke.yaml", lambda text: text.replace("contexts: [base64, hex]", "contexts: [base64, hex, dna]"))
+    jobs = smoke.jobs()
+    about = {name for name, study in STUDIES.items() if study.contexts or {"contexts", "followers"} & set(study.shared)}
+    assert jobs["study"] == len(about) < len(STUDIES)
+    assert jobs["features_contexts"] == jobs["sensitivity_dna"] == 1 and not {"features_ablation", "loss_recovered"} & set(jobs)
+
+
+def test_more_resamples_ablate_nothing(smoke, edited):
+    edited.write("config/smoke.yaml", lambda text: text.replace("bootstrap: 200", "bootstrap: 300"))
+    jobs = smoke.jobs()
+    assert jobs["study"] == len(STUDIES) and "features_ablation" not in jobs
+    edited.write("config/smoke.yaml", lambda text: text.replace("bootstrap: 300", "bootstrap: 200, ablation_contexts: 64"))
+    assert smoke.jobs()["features_ablation"] > 0
 
 
 def test_a_comment_in_an_unrelated_module_reruns_nothing(smoke, edited):
