@@ -1,5 +1,7 @@
 """What is collected again: on a small text of its own, as far as the tokenizer."""
 
+from base64 import b64encode
+
 import pytest
 import yaml
 
@@ -42,3 +44,14 @@ def test_an_edited_tokenizer_file_is_read_again_and_nothing_is_collected(collect
     assert collected.jobs(TARGET, config=config) == {}
     file.write_bytes(file.read_bytes() + b"\n")
     assert collected.jobs(TARGET, config=config) == {"corpus_tokenizer": 1}
+
+
+def test_what_a_killed_run_left_half_made_is_made_again_without_asking(collected):
+    config = configured(collected)
+    collected.snakemake("--printshellcmds", TARGET, config=config)
+    marks = collected.folder / ".snakemake" / "incomplete"
+    mark = marks / b64encode(TARGET.encode()).decode()
+    mark.touch()
+    assert collected.jobs(TARGET, config=config) == {"corpus_tokenizer": 1}
+    mark.unlink()
+    assert collected.jobs(TARGET, config=config) == {}

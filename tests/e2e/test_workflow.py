@@ -193,7 +193,7 @@ def test_a_second_run_in_another_folder_killed_and_resumed_gives_the_same_bits(s
     # one dictionary of each kind: plain, small, at another site, watched, tied
     made = [*(other.results / "features" / name / "evaluation.json" for name in ("A/0", "A/update", "A/base", "A/tied")),
             other.results / "features" / "A" / "1" / "ablation.parquet", other.results / "interpretability" / "A" / "1" / "offline" / "scores.parquet"]
-    other.snakemake("--workflow-profile", "profiles/local", *(str(path.relative_to(other.folder)) for path in made))
+    other.snakemake("--printshellcmds", *(str(path.relative_to(other.folder)) for path in made))
     again = tables(other.results)
     assert set(again) <= set(tables(smoke.results)) and sum(path.name == "sae_weights.safetensors" for path in again) >= 5
     different = [str(path) for path in again if (smoke.results / path).read_bytes() != (other.results / path).read_bytes()
