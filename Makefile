@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH := .venv-bench
 CHECKS := tests/browser/node_modules
-RUN = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all --workflow-profile profiles/local
+RUN = PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --quiet rules --cores all
 
 .PHONY: all laptop smoke full questions test test-browser chromium test-cluster slurm lint readme bench
 

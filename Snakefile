@@ -16,8 +16,8 @@ from replication.scheduling import spare_rounds
 min_version("9.27")
 
 
-# Config files are merged deeply, so the default is read only where no config was given.
-if "models" not in config:
+# Config files are merged deeply, so the default is read only where no file was given: one that lacks a section is refused, not filled from another run.
+if not workflow.overwrite_configfiles:
 
     configfile: Path(workflow.basedir, "config", "laptop.yaml")
 

@@ -22,6 +22,7 @@ from replication.validation import nearest as nearest
 EXPLAINERS = ("lookup", "ngram", "trie", "tree")
 SITES = ("resid_mid", "mlp_act", "mlp_out", "resid_post", "logit_update")
 ELEMENT_BYTES = {"float16": 2, "float32": 4}
+TOKENIZING = ("tokenizer", "bos", "d_vocab", "tokenizer_bytes")  # settings of `corpus` that its documents do not depend on
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,13 @@ class Settings:
         own: Model | Sae | None = getattr(self, section)
         assert own
         return 1000 * self.seed + own.seed
+
+    def without(self, section: Literal["corpus", "studies"], *names: str) -> "Settings":
+        """The same with these settings of a section at their defaults, for a job that reads none of them and need not rerun when one changes."""
+        defaults = {f.name: f.default for f in fields(SECTIONS[section]) if f.name in names}
+        assert len(defaults) == len(names), f"{section} has not all of {', '.join(names)}"
+        cut: dict[str, Any] = {section: dataclasses.replace(getattr(self, section), **defaults)}
+        return dataclasses.replace(self, **cut)
 
     def site(self, name: str) -> str:
         """The site of a dictionary."""

@@ -75,6 +75,7 @@ rule report:
     params:
         settings=rules.claims.params.settings,
         written=lambda wildcards, input: str(Path(input.written[0]).parent),
+        headings=claimed.headings(config_.studies.contexts),
         results=R.root,
     message:
         "report: write the page and the pdf"

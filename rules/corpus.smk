@@ -1,6 +1,7 @@
 # Text, its tokenizer, and contexts of tokens: collected and encoded in `corpus.shards` parts, side by side, then joined.
-# `source` is no input but a parameter: see replication/corpus/sources.py, fingerprint.
-from replication.corpus.sources import fingerprint
+# `source` and `named` are no inputs but parameters: see replication/corpus/sources.py, fingerprint.
+from replication.config import TOKENIZING
+from replication.corpus.sources import fingerprint, tokenizer_file
 
 PARTS = [R.part(number) for number in range(config_.corpus.shards)]
 
@@ -24,7 +25,7 @@ rule corpus_revision:
         runtime=60,
         gpu=0,
     params:
-        settings=config_.settings("corpus").json(),
+        settings=config_.settings("corpus").without("corpus", *TOKENIZING).json(),
         out=R.corpus(),
     message:
         "corpus: look up the commit of the dataset"
@@ -55,7 +56,7 @@ rule corpus_documents:
         runtime=720,
         gpu=0,
     params:
-        settings=config_.settings("corpus").json(),
+        settings=config_.settings("corpus").without("corpus", *TOKENIZING).json(),
         source=fingerprint(config_.corpus),
         state=lambda wildcards: R.state("corpus", wildcards.part),
         out=lambda wildcards: R.part(wildcards.part),
@@ -88,6 +89,7 @@ rule corpus_tokenizer:
         gpu=0,
     params:
         settings=config_.settings("compute", "corpus").json(),
+        named=tokenizer_file(config_.corpus),
         out=R.corpus(),
     message:
         "corpus: make the tokenizer"

@@ -34,6 +34,8 @@ for exhibit in drawn.of(config_.studies.contexts).values():
         params:
             settings=config_.settings().json(),
             id=exhibit.id,
+            # of the registry, which is no input: it stands in the picture's metadata
+            title=exhibit.title,
             study=R.study(exhibit.study),
             out=R.exhibits(),
         message:

@@ -270,7 +270,9 @@ rule features_ablation:
         runtime=240,
         gpu=GPU,
     params:
-        settings=config_.settings("compute", "studies").json(),
+        settings=config_.settings("compute", "studies")
+        .without("studies", "published", "bootstrap", "main", "twin", "contexts")
+        .json(),
         dictionary=subpath(input.dictionary, parent=True),
         model=subpath(input.weights, parent=True),
         evaluation=R.evaluation(),

@@ -3,6 +3,7 @@ import re
 
 from replication.config import model_of
 from replication.interpretability import LLM, OFFLINE, scored
+from replication.interpretability.asked import asked
 
 
 wildcard_constraints:
@@ -128,6 +129,8 @@ rule interpretability_llm:
         gpu=0,
     params:
         settings=config_.settings("compute", "interpretability").json(),
+        # a function, because only a run that asks a language model has to know which
+        model=lambda wildcards: asked(R.state("interpretability", LLM)),
         units=subpath(input.units, parent=True),
         corpus=R.corpus(),
         state=R.state("interpretability", LLM),

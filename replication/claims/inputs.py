@@ -46,6 +46,11 @@ def captions(layout: Layout, contexts: Sequence[str]) -> list[Path]:
     return [layout.exhibits() / f"{name}.txt" for name in of(contexts)]
 
 
+def headings(contexts: Sequence[str]) -> list[str]:
+    """Id, section and title of every exhibit, in the registry's order: a parameter of the report, because the registry is no input."""
+    return [f"{exhibit.id}: {exhibit.section}: {exhibit.title}" for exhibit in of(contexts).values()]
+
+
 def drawn(files: Sequence[Path], contexts: Sequence[str], numbers: Sequence[Path]) -> list[Drawn]:
     """The exhibits of these files, in the registry's order; of a family with the label of its context, and why it is absent where it is."""
     found = {path.stem: path for path in files}

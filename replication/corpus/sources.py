@@ -65,16 +65,18 @@ def source(corpus: Corpus) -> Source:
 
 
 def fingerprint(corpus: Corpus) -> str:
-    """Twelve hex digits that a rule takes as a parameter, so that it reruns when packages or local files changed.
+    """Twelve hex digits that a rule takes as a parameter, so that it reruns when packages or local files of text changed.
 
     Local files are not inputs of the rule, because a folder of text may hold very many, and because a missing one is to
     be named in one sentence by the job itself. Each counts by name, size, head and tail: not by time, which a copy
     changes. A dataset of the Hub counts by its settings alone.
     """
-    marks = source(corpus).marks(corpus)
-    if corpus.tokenizer.endswith(".json"):
-        marks.append(glance(Path(corpus.tokenizer)))
-    return hashlib.sha256(canonical_json(marks).encode()).hexdigest()[:12]
+    return hashlib.sha256(canonical_json(source(corpus).marks(corpus)).encode()).hexdigest()[:12]
+
+
+def tokenizer_file(corpus: Corpus) -> str:
+    """The same of the tokenizer.json that the config names, for the rule that reads it; empty for a tokenizer that is trained or of the Hub."""
+    return glance(Path(corpus.tokenizer)) if corpus.tokenizer.endswith(".json") else ""
 
 
 def glance(path: Path) -> str:

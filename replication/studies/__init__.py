@@ -128,7 +128,8 @@ class Study:
         names = list(dict.fromkeys([*self.dictionaries(config), *self.beside(config)]))
         models = sorted({model_of(name) for name in [*names, *(name for select, _ in self.also for name in select(config))]} & set(config.models))
         sections = [name for name, wanted in (("contexts", self.contexts), ("interpretability", self.explained)) if wanted]
-        return config.settings("corpus", "activations", "features", "studies", *sections, models=models, dictionaries=names)
+        slice_ = config.settings("corpus", "activations", "features", "studies", *sections, models=models, dictionaries=names)
+        return slice_.without("studies", "contexts")  # those who examine contexts have them as a section
 
 
 STUDIES: Mapping[str, Study] = {study.id: study for study in (

@@ -58,7 +58,7 @@ class Workspace:
 def smoke(tmp_path_factory) -> Workspace:
     """A finished smoke run. Tests that edit files must take `edited`."""
     workspace = Workspace(tmp_path_factory.mktemp("smoke"))
-    workspace.snakemake("--workflow-profile", "profiles/local")
+    workspace.snakemake("--quiet", "rules")
     return workspace
 
 

@@ -1,5 +1,6 @@
 """The workflow as its users know it."""
 
+import shutil
 import signal
 import subprocess
 import time
@@ -11,7 +12,9 @@ import yaml
 from replication import Run
 from replication.artifacts import read_json
 from replication.exhibits import of, suffixes
+from replication.interpretability import LLM
 from replication.resolution import load
+from replication.studies import STUDIES
 from tests.e2e.conftest import Workspace
 
 
@@ -57,11 +60,32 @@ def test_an_edit_in_an_exhibit_redraws_only_it(smoke, edited):
     assert set(smoke.jobs()) == {"live_features", "report"}
 
 
+def test_a_title_is_written_anew_where_it_stands(smoke, edited):
+    edited.write("replication/exhibits/__init__.py", lambda text: text.replace('"Feature density"', '"How dense features are"'))
+    assert set(smoke.jobs()) == {"density_histograms", "report"}
+
+
 def test_a_changed_l1_refits_only_that_dictionary(smoke, edited):
     edited.write("config/smoke.yaml", lambda text: text.replace("l1: 0.04", "l1: 0.05"))
     jobs = smoke.jobs()
     assert jobs["sae"] == 1 and jobs["features_dictionary"] == 1
     assert not {"corpus_documents", "model", "activations", "features_neurons"} & set(jobs)
+
+
+def test_one_more_context_repeats_only_what_is_about_contexts(smoke, edited):
+    edited.write("config/smoke.yaml", lambda text: text.replace("contexts: [base64, hex]", "contexts: [base64, hex, dna]"))
+    jobs = smoke.jobs()
+    about = {name for name, study in STUDIES.items() if study.contexts or {"contexts", "followers"} & set(study.shared)}
+    assert jobs["study"] == len(about) < len(STUDIES)
+    assert jobs["features_contexts"] == jobs["sensitivity_dna"] == 1 and not {"features_ablation", "loss_recovered"} & set(jobs)
+
+
+def test_more_resamples_ablate_nothing(smoke, edited):
+    edited.write("config/smoke.yaml", lambda text: text.replace("bootstrap: 200", "bootstrap: 300"))
+    jobs = smoke.jobs()
+    assert jobs["study"] == len(STUDIES) and "features_ablation" not in jobs
+    edited.write("config/smoke.yaml", lambda text: text.replace("bootstrap: 300", "bootstrap: 200, ablation_contexts: 64"))
+    assert smoke.jobs()["features_ablation"] > 0
 
 
 def test_a_comment_in_an_unrelated_module_reruns_nothing(smoke, edited):
@@ -74,6 +98,20 @@ def test_where_it_runs_reruns_nothing_but_a_touched_file_neither(smoke):
     for path in smoke.folder.glob("replication/**/*.py"):
         path.touch()
     assert smoke.jobs() == {}
+
+
+def test_scores_of_another_language_model_are_stale(smoke, monkeypatch):
+    folder = smoke.results / "interpretability" / "A" / "1" / LLM
+    folder.mkdir()
+    for name in ("scores.parquet", "predictions.parquet", "meta.json"):
+        (folder / name).touch()
+    target = str((folder / "scores.parquet").relative_to(smoke.folder))
+    monkeypatch.setitem(smoke.environment, "OPENAI_MODEL", "one")
+    smoke.snakemake("--touch", "--force", target)  # counts as made, with what the rule is given now
+    assert smoke.jobs(target) == {}
+    monkeypatch.setitem(smoke.environment, "OPENAI_MODEL", "two")
+    assert smoke.jobs(target) == {"interpretability_llm": 1}
+    shutil.rmtree(folder)
 
 
 def test_a_bad_config_stops_with_one_sentence(smoke, tmp_path):
@@ -155,7 +193,7 @@ def test_a_second_run_in_another_folder_killed_and_resumed_gives_the_same_bits(s
     # one dictionary of each kind: plain, small, at another site, watched, tied
     made = [*(other.results / "features" / name / "evaluation.json" for name in ("A/0", "A/update", "A/base", "A/tied")),
             other.results / "features" / "A" / "1" / "ablation.parquet", other.results / "interpretability" / "A" / "1" / "offline" / "scores.parquet"]
-    other.snakemake("--workflow-profile", "profiles/local", *(str(path.relative_to(other.folder)) for path in made))
+    other.snakemake("--printshellcmds", *(str(path.relative_to(other.folder)) for path in made))
     again = tables(other.results)
     assert set(again) <= set(tables(smoke.results)) and sum(path.name == "sae_weights.safetensors" for path in again) >= 5
     different = [str(path) for path in again if (smoke.results / path).read_bytes() != (other.results / path).read_bytes()

@@ -87,8 +87,7 @@ def from_environment(settings: Settings, cache: Cache) -> Client:
     assert asked
     prices()
     secret, address = os.environ.get(KEY, "").strip(), os.environ.get(BASE_URL, "").strip()
-    kept = cache.models()
-    model = os.environ.get(MODEL, "").strip() or (kept[0] if len(kept) == 1 else "")
+    model, kept = named(cache), cache.models()
     if not model:
         held = f"holds replies of {', '.join(kept)}" if kept else "holds no replies"
         raise UserError(f"interpretability.llm is true, but {MODEL} is not set and {cache.folder} {held}; set {MODEL}, or interpretability.llm to false")
@@ -97,6 +96,14 @@ def from_environment(settings: Settings, cache: Cache) -> Client:
                         "set one of them, or interpretability.llm to false")
     send = _endpoint(secret, address or HOSTED, timeout=asked.timeout, retries=asked.retries) if secret or address else None
     return Client(model=model, seed=settings.seed, cache=cache, send=send, concurrency=asked.concurrency)
+
+
+def named(cache: Cache) -> str:
+    """The model that the environment names, else the only one whose replies are kept; empty where neither says it. Raises ArtifactError."""
+    if given := os.environ.get(MODEL, "").strip():
+        return given
+    kept = cache.models()
+    return kept[0] if len(kept) == 1 else ""
 
 
 def prices() -> dict[str, float]:

@@ -12,7 +12,7 @@ from replication import artifacts
 from replication.config import Corpus, Settings, UserError
 from replication.corpus import runs
 from replication.corpus.documents import Sample, collect, documents_of, in_holdout, manifest, pieces
-from replication.corpus.sources import Text, fingerprint
+from replication.corpus.sources import Text, fingerprint, tokenizer_file
 from replication.corpus.table import Document, read
 from replication.progress import Progress
 
@@ -168,3 +168,13 @@ def test_fingerprint_follows_content_and_not_time(folder):
     note.write_text("a note, DÉJÀ vu")
     assert fingerprint(corpus) != before
     assert fingerprint(Corpus(source="local", paths=("/nowhere",))) != before  # and no error: the job reports it
+
+
+def test_a_tokenizer_of_a_file_is_looked_at_and_is_no_part_of_the_text(folder, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text("{}")
+    corpus = Corpus(source="local", paths=(str(folder),), tokenizer=str(path))
+    named, text = tokenizer_file(corpus), fingerprint(corpus)
+    path.write_text("{ }")
+    assert tokenizer_file(corpus) != named and fingerprint(corpus) == text
+    assert tokenizer_file(Corpus()) == tokenizer_file(Corpus(tokenizer="gpt2")) == ""

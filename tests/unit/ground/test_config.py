@@ -199,6 +199,17 @@ def test_a_slice_knows_nothing_of_what_it_did_not_ask_for():
     assert before.hash() != after.hash()
 
 
+def test_a_slice_without_some_settings_changes_with_the_others_only():
+    def collected(**changed):
+        return resolve(smoke(**changed)).settings("corpus").without("corpus", "tokenizer", "d_vocab")
+
+    before, after = collected(), collected(corpus__d_vocab=300, corpus__tokenizer="gpt2")
+    assert before.json() == after.json() and before.hash() == after.hash()
+    assert before.json() != collected(corpus__holdout=0.3).json()
+    with pytest.raises(AssertionError, match="studies has not all of max_bytes"):
+        resolve(smoke()).settings("studies").without("studies", "max_bytes")
+
+
 def test_where_it_runs_changes_no_hash():
     assert resolve(smoke(compute__threads=2)).hash() == resolve(smoke()).hash()
     assert resolve(smoke(compute__threads=2)).settings("compute", model="A").hash() == resolve(smoke()).settings("compute", model="A").hash()

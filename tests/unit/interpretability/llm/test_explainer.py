@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 
 from replication.config import UserError
 from replication.features.examples import NO_TOKEN
+from replication.interpretability.asked import asked
 from replication.interpretability.llm import Description
 from replication.interpretability.llm.explainer import LONGEST
 from replication.interpretability.protocol import ExplainerError
@@ -223,6 +224,17 @@ def test_replies_of_two_models_need_a_name(endpoint, made, alone, monkeypatch):
     monkeypatch.setenv("OPENAI_MODEL", "three")
     with pytest.raises(UserError, match="holds no reply of three"):
         made()
+
+
+def test_a_rule_knows_the_model_that_is_asked(endpoint, made, alone, monkeypatch, tmp_path):
+    endpoint.answer = knows_cats
+    monkeypatch.setenv("OPENAI_MODEL", "one")
+    explainer = made()
+    assert asked(tmp_path / "none") == "one"
+    explainer.predict(CATS, TOKENS)
+    alone()
+    assert asked(explainer.client.cache.folder) == "one"  # as before, without the variable: its replies are kept
+    assert asked(tmp_path / "none") == ""
 
 
 def test_a_local_server_needs_no_key(endpoint, made, monkeypatch):
