@@ -200,4 +200,4 @@ def test_a_departure_of_an_unknown_setting_is_refused(settings):
 
 
 def test_explanations_have_their_columns():
-    assert all(row["looked_at"] for row in statements.read_rows(inputs.PROJECT / "paper" / "report" / "explanations.csv", EXPLANATIONS))
+    assert all(row["looked_at"] and row["on"] for row in statements.read_rows(inputs.PROJECT / "paper" / "report" / "explanations.csv", EXPLANATIONS))
