@@ -14,7 +14,7 @@ from replication.config import Settings
 from replication.provenance import Stopwatch
 
 LEDGER_COLUMNS = ("value", "sd", "n", "low", "high", "reference", "reference_sd", "reference_n", "reference_corpus", "verdict", "reason")
-EXPLANATIONS = ("run", "id", "looked_at")
+EXPLANATIONS = ("run", "on", "id", "looked_at")
 Numbers = Mapping[str, Mapping[str, Any]]
 
 
@@ -29,10 +29,10 @@ def make(*, settings: Settings, claims: Path, explanations: Path, numbers: Seque
     known = frozen.read(reference) if reference else None
     studies = {path.parent.name: artifacts.read_json(path) for path in numbers}
     rated = "raters" in studies.get("rubric_scores", {}).get("numbers", {})
-    notes = {row["id"]: row["looked_at"] for row in statements.read_rows(explanations, EXPLANATIONS) if row["run"] in (settings.run, "")}
+    corpus_hash = str(artifacts.read_json(corpus)["manifest_sha256"])
     rows = judge_all(
-        claims=statements.read(claims), studies=studies, scale=facts(settings, artifacts.read_json(evaluation), rated=rated), notes=notes,
-        reference=known, corpus_hash=str(artifacts.read_json(corpus)["manifest_sha256"]))
+        claims=statements.read(claims), studies=studies, scale=facts(settings, artifacts.read_json(evaluation), rated=rated),
+        notes=notes(explanations, settings, known, corpus_hash), reference=known, corpus_hash=corpus_hash)
     artifacts.write_rows(out, rows)
     written = read(out)
     text, page = out.with_name(artifacts.CLAIMS_TEXT), out.with_name(artifacts.CLAIMS_PAGE)
@@ -42,6 +42,19 @@ def make(*, settings: Settings, claims: Path, explanations: Path, numbers: Seque
     artifacts.write_meta(out.parent, stage="claims", settings=settings, files={"claims": out, "text": text, "page": page}, stopwatch=stopwatch,
                          name=artifacts.CLAIMS_META, inputs=inputs | {path.parent.name: path for path in numbers})
     return written
+
+
+def notes(path: Path, settings: Settings, reference: frozen.Reference | None, corpus_hash: str) -> dict[str, str]:
+    """What was looked at to explain rows, by claim: notes for a run of this name and for every run.
+
+    People looked at one run, and a name says little of what another machine ran under it. So a note says on what it was looked at, unless this run
+    repeats the one that is frozen: same name, settings, text and seed.
+    """
+    about = {"settings_hash": frozen.settings_hash(settings), "corpus_hash": corpus_hash}
+    repeats = reference is not None and not frozen.marks(about, reference) and settings.seed == reference.provenance["seeds"][0]
+    own = settings.run if repeats else ""
+    return {row["id"]: row["looked_at"] if row["on"] == own else f"on another run ({row['on']}): {row['looked_at']}"
+            for row in statements.read_rows(path, EXPLANATIONS) if row["run"] in (settings.run, "")}
 
 
 def judge_all(*, claims: Sequence[Claim], studies: Numbers, scale: Mapping[str, float | str], notes: Mapping[str, str],

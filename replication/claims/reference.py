@@ -16,6 +16,7 @@ Source: ours.
 
 import csv
 import dataclasses
+import hashlib
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -136,8 +137,24 @@ def provenance(run: Path) -> dict[str, Any]:
 
 
 def settings_hash(settings: Settings) -> str:
-    """Hash of everything that was asked for but the run's name and seed."""
-    return dataclasses.replace(settings, run="", seed=0).hash()
+    """Twelve hex digits of everything that was asked for but the run's name and seed, and where it runs.
+
+    Without what has its default, so that a setting that is added later leaves references comparable. A default that is changed asks for another run
+    under the same hash: references of runs that rest on it must be frozen again.
+    """
+    content = _asked({name: value for name, value in vars(settings).items() if name not in ("run", "seed", "compute") and value is not None})
+    return hashlib.sha256(canonical_json({name: section for name, section in content.items() if section}).encode()).hexdigest()[:12]
+
+
+def _asked(value: Any) -> Any:
+    """A setting as plain JSON values, dataclasses without fields that have their default or say where a result is computed."""
+    if dataclasses.is_dataclass(value):
+        found = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if not field.metadata.get("where")}
+        defaults = {field.name: field.default for field in dataclasses.fields(value)}
+        return {name: _asked(item) for name, item in found.items() if item != defaults[name]}
+    if isinstance(value, Mapping):
+        return {name: _asked(item) for name, item in value.items()}
+    return value
 
 
 def read(folder: Path) -> Reference:

@@ -69,14 +69,14 @@ def measure(config: Config, run: Path, rungs: Sequence[Rung]) -> Rates:
     courses = list(_courses(config, run))
     planned = {job.name: job for job in work.jobs(config, courses)}
     found: list[Measured] = []
-    metas: list[Mapping[str, Any]] = []
+    metas: list[tuple[work.Job, Mapping[str, Any]]] = []
     for name, job in planned.items():
         path = artifacts.Layout(run).benchmark(f"{name}.tsv")
         if not path.is_file():
             continue
         sample = _benchmark(path)
         meta = artifacts.read_json(run / job.meta) if job.meta and (run / job.meta).is_file() else {}
-        metas.append(meta)
+        metas.append((job, meta))
         wall = float(sample["s"])
         cpu = sampled(wall, _number(sample["cpu_time"]))
         if "cpu_seconds" in meta:
@@ -160,12 +160,14 @@ def _number(text: str) -> float:
     return 0.0 if text in ("NA", "-") else float(text)
 
 
-def _about(config: Config, run: Path, metas: Sequence[Mapping[str, Any]], found: Sequence[Measured]) -> dict[str, Any]:
-    written = [meta for meta in metas if meta]
-    devices = {str(meta["device"]).partition(":")[0] for meta in written if "device" in meta} or {"cpu"}
+def _about(config: Config, run: Path, metas: Sequence[tuple[work.Job, Mapping[str, Any]]], found: Sequence[Measured]) -> dict[str, Any]:
+    written = [meta for _, meta in metas if meta]
+    # of the jobs that take a GPU where there is one: a shuffled or loaded model is made on the CPU in any run, and where torch is not loaded no GPU is seen
+    placed = [meta for job, meta in metas if job.gpu and "device" in meta]
+    devices = {str(meta["device"]).partition(":")[0] for meta in placed} or {"cpu"}
     if len(devices) > 1:
         raise UserError(f"the jobs of {run} ran on {' and '.join(sorted(devices))}; rates of one device never serve another, so measure a run that used one")
-    latest = written[-1] if written else {}
+    latest = (placed or written or [{}])[-1]
     return {
         "run": config.run, "device": devices.pop(), "machine": latest.get("machine", {}), "versions": latest.get("versions", {}),
         "commits": sorted({meta["commit"] for meta in written}), "threads": config.compute.threads, "jobs": len(found),

@@ -71,7 +71,7 @@ def make_run(root, *, seed=0, shift=0.0, numbers=None, corpus=CORPUS, settings=S
         artifacts.write_json(layout.study(study) / artifacts.NUMBERS, {"provenance": {}, "numbers": values})
     statements_file = write_claims(root.parent / "claims-published.csv", claims)
     explanations = root.parent / "explanations.csv"
-    explanations.write_text("run,id,looked_at\n")
+    explanations.write_text("run,on,id,looked_at\n")
     ledger.make(settings=settings, claims=statements_file, explanations=explanations, numbers=sorted(root.glob("studies/*/numbers.json")),
                 corpus=layout.corpus() / artifacts.CORPUS, evaluation=layout.features("A/1") / artifacts.EVALUATION, reference=reference,
                 template=PAPER / "claims.html.j2", out=layout.claims())

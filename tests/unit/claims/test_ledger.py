@@ -2,6 +2,7 @@
 
 import csv
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -69,15 +70,39 @@ def test_two_ledgers_of_one_run_are_equal_bit_for_bit(make):
     assert one == two
 
 
-def test_notes_on_a_row_that_differs_are_those_of_the_run(tmp_path, make, row, settings, paper):
-    run = make("noted", claims=[row | {"tolerance": "1"}])
-    notes = tmp_path / "notes.csv"
-    notes.write_text("run,id,looked_at\nother,x-y,wrong\ntoy,x-y,the log\n")
-    rows = ledger.make(settings=settings, claims=tmp_path / "claims-published.csv", explanations=notes, numbers=list(run.glob("studies/*/numbers.json")),
-                       corpus=run / "corpus" / "corpus.json", evaluation=run / "features/A/1/evaluation.json", reference=None, template=paper / "claims.html.j2",
-                       out=run / "claims.csv")
-    assert rows[0]["verdict"] == "differs"
-    assert rows[0]["reason"].endswith("looked at: the log")
+@pytest.fixture
+def noted(tmp_path, make, paper, row):
+    """The reason of a row that differs, in a run with notes of its own, of another run, and of all."""
+
+    def reason(name, *, settings, reference=None, corpus=None, on="toy", run="toy"):
+        made = make(name, claims=[row | {"tolerance": "1"}], settings=settings, **({"corpus": corpus} if corpus else {}))
+        notes = tmp_path / "notes.csv"
+        notes.write_text(f"run,on,id,looked_at\nother,other,x-y,wrong\n{run},{on},x-y,the log\n")
+        rows = ledger.make(settings=settings, claims=tmp_path / "claims-published.csv", explanations=notes, numbers=list(made.glob("studies/*/numbers.json")),
+                           corpus=made / "corpus" / "corpus.json", evaluation=made / "features/A/1/evaluation.json", reference=reference,
+                           template=paper / "claims.html.j2", out=made / "claims.csv")
+        assert rows[0]["verdict"] == "differs"
+        return rows[0]["reason"].partition("looked at: ")[2]
+
+    return reason
+
+
+def test_a_note_on_a_row_that_differs_says_where_it_was_looked_at_unless_that_is_this_run(tmp_path, make, noted, settings):
+    frozen, elsewhere = tmp_path / "reference", "on another run (toy): the log"
+    reference.freeze([make("a", seed=0), make("b", seed=1, shift=3)], frozen)
+    assert noted("same", settings=settings, reference=frozen) == "the log"
+    assert noted("unfrozen", settings=settings) == elsewhere
+    assert noted("seed", settings=replace(settings, seed=1), reference=frozen) == elsewhere
+    assert noted("wider", settings=replace(settings, features=replace(settings.features, contexts=10)), reference=frozen) == elsewhere
+    assert noted("text", settings=settings, reference=frozen, corpus={"source": "local", "documents": 1, "bytes": 2, "manifest_sha256": "beef"}) == elsewhere
+
+
+def test_a_note_for_every_run_says_where_it_was_looked_at(tmp_path, make, noted, settings):
+    frozen = tmp_path / "reference"
+    reference.freeze([make("a")], frozen)
+    assert noted("all", settings=settings, reference=frozen, run="", on="200 MB of mixed text") == "on another run (200 MB of mixed text): the log"
+    assert noted("own", settings=settings, reference=frozen, run="", on="toy") == "the log"
+    assert noted("none", settings=replace(settings, run="mine")) == "nothing yet"
 
 
 def test_metadata_hold_the_checksum_and_the_config_of_the_run(run, settings):

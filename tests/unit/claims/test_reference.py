@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from replication import artifacts
 from replication.claims import reference
-from replication.claims.reference import compare, freeze, marks, numbers_of, provenance, tolerance
-from replication.config import UserError
+from replication.claims.inputs import PROJECT
+from replication.claims.reference import compare, freeze, marks, numbers_of, provenance, settings_hash, tolerance
+from replication.config import Compute, Interpretability, Model, Sae, UserError
+from replication.resolution import load
 
 
 def test_three_seeds_give_students_prediction_interval():
@@ -104,6 +106,42 @@ def test_another_corpus_and_other_settings_are_marked(make, tmp_path, settings):
     assert marks(provenance(make("b", seed=1)), made) == []
     assert marks(provenance(make("c", corpus=other)), made) == ["different corpus"]
     assert marks(provenance(make("d", settings=wider)), made) == ["different settings"]
+
+
+def everything(config):
+    """The settings that the ledger's rule asks for, and with them a reference."""
+    return config.settings("corpus", "activations", "features", "interpretability", "studies", "contexts", models=list(config.models),
+                           dictionaries=list(config.dictionaries))
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in (PROJECT / "results" / "reference").glob("*/provenance.json")), ids=lambda path: path.name)
+def test_a_committed_reference_is_of_the_config_of_its_name(folder):
+    about = artifacts.read_json(folder / reference.PROVENANCE)
+    assert about["run"] == folder.name
+    assert about["settings_hash"] == settings_hash(everything(load(PROJECT / "config" / f"{folder.name}.yaml"))), "the config changed: freeze its runs again"
+
+
+def test_a_setting_that_is_added_leaves_references_comparable_while_its_default_stands(settings):
+    @dataclasses.dataclass(frozen=True)
+    class Later(Sae):
+        fresh: float = 0.5
+
+    def later(**changes):
+        found = {name: Later(**(vars(sae) | changes)) for name, sae in settings.dictionaries.items()}
+        return settings_hash(dataclasses.replace(settings, dictionaries=found))
+
+    assert later() == settings_hash(settings) != later(fresh=0.6)
+    assert settings_hash(dataclasses.replace(settings, interpretability=Interpretability())) == settings_hash(settings)  # a section
+    assert settings_hash(dataclasses.replace(settings, interpretability=Interpretability(units=7))) != settings_hash(settings)
+
+
+def test_a_model_of_defaults_alone_is_part_of_what_was_asked_for(settings):
+    assert settings_hash(dataclasses.replace(settings, models={**settings.models, "C": Model()})) != settings_hash(settings)
+
+
+def test_where_a_run_computes_is_no_other_setting(settings):
+    ranks = {name: dataclasses.replace(sae, ranks=2) for name, sae in settings.dictionaries.items()}
+    assert settings_hash(dataclasses.replace(settings, compute=Compute(device="cpu", threads=2), dictionaries=ranks)) == settings_hash(settings)
 
 
 def test_broken_references_are_refused(make, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from replication.claims import departures, inputs, statements
 from replication.claims.ledger import EXPLANATIONS
 from replication.claims.statements import ClaimsError
 from replication.contexts import BUILT_IN
-from replication.resolution import load
+from replication.resolution import load, resolve
 
 PUBLISHED = inputs.PROJECT / "paper" / "published"
 CLAIMS = statements.read(PUBLISHED / "claims.csv")
@@ -132,20 +133,65 @@ def test_the_densities_add_up_to_the_features():
     assert all(row["source"] for row in rows)
 
 
+def departed(run):
+    everything = run.settings("corpus", "activations", "features", "studies", models=list(run.models), dictionaries=list(run.dictionaries))
+    return {row.setting: row for row in departures.table(inputs.PROJECT / "paper" / "report" / "departures.csv", everything)}
+
+
+def of_config(name):
+    return departed(load(inputs.PROJECT / "config" / f"{name}.yaml"))
+
+
 def test_departures_are_those_of_the_run():
-    path = inputs.PROJECT / "paper" / "report" / "departures.csv"
-    here = {}
-    for name in ("laptop", "paper"):
-        run = load(inputs.PROJECT / "config" / f"{name}.yaml")
-        everything = run.settings("corpus", "activations", "features", "studies", models=list(run.models), dictionaries=list(run.dictionaries))
-        here[name] = {row.setting: row for row in departures.table(path, everything)}
-    assert here["laptop"]["neurons"].here == "256"
-    assert "neurons" not in here["paper"]
-    assert {"width of the stream", "l1 coefficient", "training of a dictionary"}.isdisjoint(here["paper"])
-    assert "heads" in here["paper"]
-    assert departures.markdown(list(here["laptop"].values())).startswith("| setting | paper | here | why |\n| --- |")
-    for row in here["laptop"].values():
-        assert row.here and row.why and "{}" not in row.here
+    laptop, published = of_config("laptop"), of_config("paper")
+    assert laptop["neurons"].here == "256"
+    assert "neurons" not in published
+    assert {"width of the stream", "l1 coefficient", "training of a dictionary", "l1 warm-up", "resampling, within l1 warm-up"}.isdisjoint(published)
+    assert "heads" in published and "copyrighted" in published["corpus"].why
+    assert departures.markdown(list(laptop.values())).startswith("| setting | paper | here | why |\n| --- |")
+    for row in laptop.values():
+        assert row.here and row.why and "{" not in row.here
+    assert laptop["corpus"].why.startswith("text that is on every machine") and laptop["replicates"].here.endswith("from 3 seeds")
+    assert laptop["Adam of the dictionary"].here == "betas 0.9 and 0.999"
+
+
+@pytest.mark.parametrize(("name", "within"), [("laptop", "1 of 4 times"), ("long", "2 of 4 times"), ("gpu", "4 of 4 times")])
+def test_departures_count_the_resamplings_before_the_full_l1(name, within):
+    assert of_config(name)["resampling, within l1 warm-up"].here == within
+
+
+def test_departures_of_a_loaded_model_and_dictionary_name_nothing_that_was_not_trained_here():
+    found = departed(resolve({
+        "run": "loaded", "corpus": {"source": "local", "paths": ["text"], "tokenizer": "somebody/tokenizer"},
+        "model": {"d_model": 512, "d_mlp": 2048, "n_heads": 8, "n_ctx": 128}, "models": {"G": {"load": "gelu-1l", "act_fn": "gelu"}},
+        "activations": {"per_context": 64, "block": 64}, "dictionaries": {"G/1": {"load": "somebody/dictionary", "d_sae": 16384}},
+        "studies": {"main": "G/1", "twin": "G/1"}}))
+    assert found["transformer"].here == "gelu-1l, trained elsewhere" and found["dictionary"].here == "somebody/dictionary, trained elsewhere"
+    assert found["tokenizer"].here == "somebody/tokenizer"
+    trained = {"training of the transformer", "learning rate of the transformer", "l1 coefficient", "training of a dictionary", "geometric median", "activation vectors"}
+    assert (trained | {"vocabulary", "shuffled model", "replicates"}).isdisjoint(found)
+    assert not any("resampling" in setting for setting in found)
+
+
+def test_departures_of_other_text_and_of_a_gpu_do_not_give_laptops_reasons():
+    local, gpu = of_config("local"), of_config("gpu")
+    assert local["corpus"].here == "local files" and "every machine" not in local["corpus"].why
+    assert not any("two cores" in row.why for row in (*local.values(), *gpu.values()))
+    assert "width of the stream" not in gpu and gpu["shuffled model"].here
+    questions = of_config("questions")
+    assert questions["contexts"].here == "base64, hex, latex" and "shuffled model" not in questions
+
+
+def test_a_row_without_replicates_or_tokenizer_of_its_own_is_left_out():
+    run = load(inputs.PROJECT / "config" / "laptop.yaml")
+    alone = replace(run, dictionaries={name: sae for name, sae in run.dictionaries.items() if "-r" not in name}, corpus=replace(run.corpus, tokenizer="gpt2"))
+    assert {"replicates", "vocabulary"} <= set(departed(run))
+    assert {"replicates", "vocabulary"}.isdisjoint(departed(alone))
+
+
+def test_an_unknown_condition_of_a_departure_is_refused(settings):
+    with pytest.raises(ClaimsError, match=r"'instaled' in its column applies; did you mean 'installed'"):
+        departures.applies(settings, "instaled")
 
 
 def test_a_departure_of_an_unknown_setting_is_refused(settings):
@@ -154,4 +200,4 @@ def test_a_departure_of_an_unknown_setting_is_refused(settings):
 
 
 def test_explanations_have_their_columns():
-    assert all(row["looked_at"] for row in statements.read_rows(inputs.PROJECT / "paper" / "report" / "explanations.csv", EXPLANATIONS))
+    assert all(row["looked_at"] and row["on"] for row in statements.read_rows(inputs.PROJECT / "paper" / "report" / "explanations.csv", EXPLANATIONS))

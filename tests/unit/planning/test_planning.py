@@ -121,6 +121,38 @@ def test_rates_of_a_run_before_jobs_told_their_cpu(tiny: config.Config, tmp_path
     assert (found.of("model")[0].seconds, found.of("model")[0].startup) == (38.0, 9.5)  # the sample scaled; a quarter of the time before its stopwatch
 
 
+def mixed_run(folder: Path, devices: dict[str, str], *, gpu: str = "H100") -> Path:
+    """A run on a machine with a GPU: a job has a device, or none where torch is not loaded and the GPU is not seen."""
+    for name, device in devices.items():
+        benchmark, meta = folder / "benchmarks" / f"{name}.tsv", folder / job(work.jobs(shuffled_and_loaded()), name).meta
+        for path in (benchmark, meta):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        benchmark.write_text("s\th:m:s\tmax_rss\tcpu_time\n38.0\t0:00:38\t300.5\t15.0\n")
+        seen = {"device": device, "machine": {"cpu": "one", "gpu": gpu}} if device else {"machine": {"cpu": "one"}}
+        meta.write_text(json.dumps({"commit": "abc", "versions": {}, "cpu_seconds": 30.0, "startup_seconds": 4.0, **seen}))
+    return folder
+
+
+def shuffled_and_loaded() -> config.Config:
+    """A model that is trained, its shuffled copy, and a dictionary that is loaded."""
+    return resolution.resolve({
+        "run": "tiny", "corpus": {"max_bytes": 1000, "d_vocab": 300}, "model": {"d_model": 4, "d_mlp": 8, "n_heads": 2, "n_ctx": 10, "tokens": 1000, "batch": 5},
+        "models": {"A": {}, "random": {"shuffle_of": "A"}}, "activations": {"vectors": 400, "per_context": 5, "block": 100},
+        "sae": {"d_sae": 16, "batch": 10, "vectors": 400, "min_window": 10}, "dictionaries": {"A/1": {}, "A/there": {"load": "somewhere"}, "random/1": {}},
+        "features": {"contexts": 20}, "studies": {"main": "A/1", "twin": "A/1", "contexts": ["base64"]}})
+
+
+def test_a_run_on_a_gpu_has_jobs_that_any_run_has_on_the_cpu(tmp_path: Path) -> None:
+    devices = {"model/A": "cuda", "model/random": "cpu", "sae/A/1": "cuda:0", "sae/A/there": "cpu", "features/A/1": "cuda", "browser/page": ""}
+    found = [rates.measure(shuffled_and_loaded(), mixed_run(tmp_path / gpu, devices, gpu=gpu), []) for gpu in ("H100", "H200")]
+    assert [each.device for each in found] == ["cuda", "cuda"]
+    assert [each.about["machine"]["gpu"] for each in found] == ["H100", "H200"]  # the page's own metadata names none
+    with pytest.raises(UserError, match="different machines"):
+        rates.together(found)
+    with pytest.raises(UserError, match="ran on cpu and cuda"):
+        rates.measure(shuffled_and_loaded(), mixed_run(tmp_path / "both", devices | {"features/A/1": "cpu"}), [])
+
+
 def test_laws_are_found_again_at_their_rungs() -> None:
     costs = {"steps": 2e-3, "logits": 3e-9, "flops": 1e-11}
     rungs = [steps.Rung("model step", terms, sum(costs[term] * count for term, count in terms.items()))
