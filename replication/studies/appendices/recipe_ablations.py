@@ -17,7 +17,7 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies import intervals
 from replication.studies.appendices.sharpness import sharpness
-from replication.studies.intervals import Arm, Estimate, estimate
+from replication.studies.intervals import Arm, Estimate, counts, estimate
 from replication.studies.recipe import CHOICES, Pair, pairs
 from replication.studies.replicates import groups
 from replication.studies.tables import Number, Reader, number, write
@@ -89,20 +89,6 @@ def measure(reader: Reader, group: str, members: Sequence[str], drawn: Mapping[s
     arms |= {key: Arm(np.array([drawn[name][key][0] for name in members]), np.array([drawn[name][key][1] for name in members]))
              for key in ("loss", "l0", "recovered")}
     return Measured(arms, int(drawn[members[0]]["tokens"][0]))
-
-
-def counts(samples: Sequence[np.ndarray], settings: Settings, what: str) -> Arm:
-    """How many features are of a kind, from one boolean per feature of each replicate.
-
-    Every fit has features of its own, so that the spread over replicates holds all that varies; of a lone fit the draws are the
-    bootstrap over its features, which for a count is a binomial distribution.
-    """
-    assert settings.studies
-    values = np.array([float(sample.sum()) for sample in samples])
-    if len(samples) > 1:
-        return Arm(values, np.tile(values[:, None], settings.studies.bootstrap))
-    size = len(samples[0])
-    return Arm(values, intervals.random(settings, what).binomial(size, values[:, None] / size, (1, settings.studies.bootstrap)).astype(float))
 
 
 def headline(found: Mapping[str, Measured], compared: Sequence[Pair], settings: Settings) -> dict[str, Number]:
