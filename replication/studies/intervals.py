@@ -139,15 +139,28 @@ def exact(values: Sequence[float]) -> Arm:
     return Arm(np.array(values, dtype=np.float64), np.empty((len(values), 0)))
 
 
-def counts(samples: Sequence[Array], settings: Settings, what: str) -> Arm:
-    """How many features of a dictionary are of a kind, from one boolean per feature of each replicate.
+def arm_of_all(statistic: Callable[[Array], float], samples: Sequence[Array], settings: Settings, what: str) -> Arm:
+    """The arm of a statistic over all features of a dictionary, which are no sample of anything but its training.
 
-    Every fit has features of its own, so that the spread over replicates holds all that varies; of a lone fit the draws are the
-    bootstrap over its features, which for a count is a binomial distribution.
+    Every fit has features of its own, so that the spread over replicates holds all that varies; a lone fit is resampled.
+    """
+    return _of_fits([statistic(sample) for sample in samples], settings) if len(samples) > 1 else arm_of(statistic, list(samples), settings, what)
+
+
+def counts(samples: Sequence[Array], settings: Settings, what: str) -> Arm:
+    """How many features of a dictionary are of a kind, from one boolean per feature of each replicate: `arm_of_all` of a sum.
+
+    The bootstrap of a lone fit's count is a binomial distribution.
     """
     assert settings.studies
-    values = np.array([float(sample.sum()) for sample in samples])
+    values = [float(sample.sum()) for sample in samples]
     if len(samples) > 1:
-        return Arm(values, np.tile(values[:, None], settings.studies.bootstrap))
+        return _of_fits(values, settings)
     size = len(samples[0])
-    return Arm(values, random(settings, what).binomial(size, values[:, None] / size, (1, settings.studies.bootstrap)).astype(float))
+    return Arm(np.array(values), random(settings, what).binomial(size, values[0] / size, (1, settings.studies.bootstrap)).astype(float))
+
+
+def _of_fits(values: Sequence[float], settings: Settings) -> Arm:
+    """The arm of what varies over fits alone: draws that are all alike, so that a difference with another arm has draws."""
+    assert settings.studies
+    return Arm(np.array(values, dtype=np.float64), np.tile(np.array(values, dtype=np.float64)[:, None], settings.studies.bootstrap))

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from replication.config import Settings, Studies
-from replication.studies.intervals import Arm, arm_of, estimate, exact, random, resampled_sums, smallest
+from replication.studies.intervals import Arm, arm_of, arm_of_all, estimate, exact, random, resampled_sums, smallest
 
 SETTINGS = Settings(run="test", seed=0, studies=Studies(bootstrap=400))
 
@@ -83,3 +83,12 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         bootstrap += one.low < 0 < one.high
     assert 0.91 <= inside / 200 <= 1.0
     assert 0.89 <= bootstrap / 200 <= 0.99
+
+
+def test_all_features_of_several_fits_vary_over_the_fits_alone():
+    fits = [np.array([1.0, 3.0]), np.array([2.0, 6.0]), np.array([0.0, 12.0])]
+    several, alone = (arm_of_all(np.mean, some, SETTINGS, "x") for some in (fits, fits[:1]))
+    found, exactly = estimate(several), estimate(exact([2.0, 4.0, 6.0]))
+    assert (found.low, found.high) == pytest.approx((exactly.low, exactly.high))
+    assert estimate(several, alone).low < 2 < estimate(several, alone).high  # a lone fit is resampled, and the two can be compared
+    assert np.array_equal(alone.draws, arm_of(np.mean, fits[:1], SETTINGS, "x").draws)
