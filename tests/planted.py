@@ -79,7 +79,7 @@ def plant(root: Path, config: Config) -> Layout:
     for index, (name, sae) in enumerate(config.dictionaries.items()):
         dictionary(layout, config, name, sae, on, tokens, np.random.default_rng(index))
     match_table(layout, config)
-    settings = config.settings("compute", "activations", "features", "studies", "contexts")
+    settings = config.settings("compute", "activations", "features", "studies", "contexts", "models", "dictionaries")
     make_contexts(settings=settings, names=every(config), corpus=layout.corpus(), out=layout.evaluation())
     main = config.studies.main
     ablate(settings=settings, dictionary=layout.sae(main), model=layout.model(model_of(main)), evaluation=layout.evaluation(),

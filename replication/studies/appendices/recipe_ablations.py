@@ -97,7 +97,8 @@ def headline(found: Mapping[str, Measured], compared: Sequence[Pair], settings: 
     numbers: dict[str, Number] = {}
     for key, (choice, what, sign) in ORDERINGS.items():
         if pair := first(compared, choice, settings.dictionaries, highest_lr=key == "dead_with_lr"):
-            numbers[key] = number(difference(found, pair, what).times(sign), unit=MEASURES[what], n=found[pair.made].tokens, over="tokens")
+            n, over = (settings.dictionaries[pair.made].d_sae, "features") if what in PARTS else (found[pair.made].tokens, "tokens")
+            numbers[key] = number(difference(found, pair, what).times(sign), unit=MEASURES[what], n=n, over=over)
     for key, choice in GAINS.items():
         if pair := first(compared, choice, settings.dictionaries):
             numbers[key] = number(relative(found, pair), unit="relative loss", n=found[pair.made].tokens, over="tokens")
