@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from replication import activations, artifacts, checkpoint, compute
-from replication.config import Activations, Compute, Sae, Settings, UserError, model_of, resampling_steps, resampling_window
+from replication.config import Activations, Compute, Sae, Settings, UserError, model_of
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.randomness import generator
@@ -28,6 +28,7 @@ from replication.sae.gradients import Gradients
 from replication.sae.launch import together
 from replication.sae.median import geometric_median
 from replication.sae.ranks import ALONE, Ranks, group
+from replication.sae.schedule import resampling_steps, resampling_window
 from replication.sae.step import DENSE_ELEMENTS, Step, add_up, losses
 from replication.sae.variants import Variant
 from replication.sae.watch import Watch

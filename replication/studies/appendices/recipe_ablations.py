@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from replication.artifacts import Layout
-from replication.config import Sae, Settings, resampling_steps
+from replication.config import Sae, Settings
 from replication.progress import Progress
 from replication.provenance import Stopwatch
+from replication.sae.schedule import resampling_steps
 from replication.studies import intervals
 from replication.studies.appendices.sharpness import sharpness
 from replication.studies.intervals import Arm, Estimate, counts, estimate

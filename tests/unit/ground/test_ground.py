@@ -28,7 +28,7 @@ def test_a_generator_is_named_by_seed_purpose_and_index():
 def test_the_closure_of_a_stage_holds_what_it_imports_and_nothing_below():
     files = provenance.code("replication.sae.fit")
     names = {"/".join(file.split("/")[-2:]) for file in files}
-    assert {"sae/fit.py", "sae/step.py", "sae/resampling.py", "activations/stream.py", "model/transformer.py", "corpus/shards.py", "replication/randomness.py"} <= names
+    assert {"sae/fit.py", "sae/step.py", "sae/resampling.py", "sae/schedule.py", "activations/stream.py", "model/transformer.py", "corpus/shards.py", "replication/randomness.py"} <= names
     assert not any(re.search(r"(config|artifacts|progress|cli)\.py|model/train|features|studies|exhibits|claims", name) for name in names)
     assert "sae/fit.py" not in {"/".join(file.split("/")[-2:]) for file in provenance.code("replication.activations.harvest")}
 

@@ -9,11 +9,12 @@ import torch
 from replication import sae as stage
 from replication.activations import open_stream
 from replication.artifacts import ArtifactError, read_tensors
-from replication.config import UserError, resampling_steps
+from replication.config import UserError
 from replication.sae.dictionary import start
 from replication.sae.fit import fit
 from replication.sae.gradients import Gradients
 from replication.sae.median import geometric_median
+from replication.sae.schedule import resampling_steps
 
 
 def run(settings, world, out, state=None, progress=None):
