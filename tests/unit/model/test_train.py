@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from replication import artifacts, checkpoint
-from replication.config import Compute, Model, Settings, UserError
+from replication.config import Compute, Corpus, Model, Settings, UserError
 from replication.corpus.shards import write_tokens
 from replication.model import store
-from replication.model.train import Training, last_step, learning_rate, train, windows
+from replication.model.train import Training, last_step, learning_rate, taken, train, windows
 from replication.model.transformer import Architecture, Transformer
 from replication.progress import Progress
 from replication.provenance import Stopwatch
@@ -73,6 +73,27 @@ def test_a_window_is_a_context_and_the_token_after_it():
     assert windows(torch.arange(2).view(1, 2), 2).shape == (0, 3)
     with pytest.raises(UserError, match=r"contexts of 2, but model\.n_ctx is 4"):
         windows(torch.arange(6).view(3, 2), 4)
+
+
+def test_a_bos_token_is_no_target():
+    found = windows(torch.tensor([[9, 0, 1], [9, 2, 3], [9, 4, 5]]), 3, bos=True)
+    assert taken(found, torch.tensor([1, 0]), 3).tolist() == [[9, 2, 3, 4], [9, 0, 1, 2]]
+    assert windows(torch.zeros(1, 3), 3, bos=True).shape == (0, 5)
+
+
+def test_what_the_corpus_says_of_bos_decides_what_the_last_position_predicts(corpus, tmp_path, monkeypatch):
+    """Every eighth token of the text is taken for BOS, as the corpus's metadata say."""
+    seen = []
+    run = Training.run
+    monkeypatch.setattr(Training, "run", lambda self, progress: (seen.append((self.validation, self._contexts())), run(self, progress)))
+    for bos in ("", "<bos>"):
+        settings = dataclasses.replace(SETTINGS, corpus=Corpus(bos=bos))
+        artifacts.write_meta(tmp_path / "corpus", stage="corpus tokens", settings=settings, files=corpus, inputs={}, stopwatch=Stopwatch(),
+                             name=artifacts.TOKENS_META)
+        fit(corpus, tmp_path / f"bos{bos}")
+    for plain, with_bos in zip(*seen, strict=True):
+        assert torch.equal(plain[:, :8], with_bos[:, :8]) and plain.shape == with_bos.shape
+        assert torch.equal((plain[:, 8] + 1) % 11, with_bos[:, 8])  # the text counts, so that the token after the next is one more
 
 
 @pytest.mark.parametrize("act_fn", ["gelu", "solu", "solu_ln"])
