@@ -52,7 +52,7 @@ def train(*, settings: Settings, tokens: Path, held_out: Path, unigrams: Path, s
     files = store.save(training.model, out) | {"log": out / artifacts.TRAINING_LOG}
     artifacts.write_rows(files["log"], training.rows)
     artifacts.write_meta(out, stage="model", settings=settings, files=files, inputs=inputs, stopwatch=stopwatch, device=str(device),
-                         dtype="float32" if device.type == "cpu" else "bfloat16 products, float32 weights")
+                         dtype="float32" if device.type == "cpu" else "bfloat16 products, float32 weights", commits=training.commits)
     checkpoint.clear(state)
 
 
@@ -79,6 +79,7 @@ class Training:
         self.read_at_once = device.type == "cpu"  # whether reading a number costs nothing
         self.normalised = torch.compile(self._normalised) if device.type == "cuda" else self._normalised
         saved = checkpoint.load(state, identity, str(device))
+        self.commits = checkpoint.commits(saved)
         if saved is not None:
             self.step, self.rows = saved.step, saved.rows
             self._restore(saved.tensors)
@@ -87,7 +88,7 @@ class Training:
         """All steps from the current one to the last, which `until` may put before the end of the schedule."""
         parameters = list(self.model.parameters())
         if self.step:
-            progress.say(f"resumes after step {self.step} of {self.last}")
+            progress.say(checkpoint.resumes(self.step, self.last, self.commits))
         while self.step < self.last:
             rate = learning_rate(self.settings, self.step, self.steps)
             loss = self._loss(self._contexts())
@@ -151,7 +152,7 @@ class Training:
         tensors = dict(self.model.state_dict())
         for name, parameter in self.model.named_parameters():
             tensors |= {f"adam.{kind}.{name}": value for kind, value in self.adam.state[parameter].items()}
-        checkpoint.save(self.state, self.identity, step=self.step, tensors=tensors, rows=self.rows)
+        checkpoint.save(self.state, self.identity, step=self.step, tensors=tensors, rows=self.rows, commits=self.commits)
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         self.model.load_state_dict({name: tensors[name] for name in self.model.state_dict()})

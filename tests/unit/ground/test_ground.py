@@ -116,9 +116,9 @@ def test_a_small_file_has_several_writers_and_none_loses_its_own(tmp_path, write
 
 def test_checkpoints(tmp_path):
     assert checkpoint.load(tmp_path, "me") is None
-    checkpoint.save(tmp_path, "me", step=3, tensors={"t": torch.arange(3)}, rows=[{"loss": 0.1}])
+    checkpoint.save(tmp_path, "me", step=3, tensors={"t": torch.arange(3)}, rows=[{"loss": 0.1}], commits=["a"])
     back = checkpoint.load(tmp_path, "me")
-    assert back.step == 3 and back.rows == [{"loss": 0.1}] and back.tensors["t"].tolist() == [0, 1, 2]
+    assert back.step == 3 and back.commits == ["a"] and back.rows == [{"loss": 0.1}] and back.tensors["t"].tolist() == [0, 1, 2]
     with pytest.raises(artifacts.ArtifactError, match="other settings or from other inputs"):
         checkpoint.load(tmp_path, "you")
     path = tmp_path / artifacts.CHECKPOINT

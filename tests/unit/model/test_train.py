@@ -155,6 +155,26 @@ def test_killed_and_resumed_equals_never_stopped_bit_for_bit(corpus, tmp_path, a
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
 
 
+def test_resuming_under_changed_source_is_said_and_kept(corpus, tmp_path, monkeypatch):
+    said, commit = [], iter(["first", "second", "second", "third"])  # a training asks at its start, and for its metadata at its end
+    monkeypatch.setattr("replication.provenance.commit", lambda: next(commit))
+    monkeypatch.setattr(Progress, "say", lambda self, text: said.append(text))
+    for after in (4, 8):
+        with pytest.raises(KeyboardInterrupt):
+            fit(corpus, tmp_path, progress=Stop(after))
+    assert said == ["warning: resumes after step 3 of 12 under changed source (first, then second); its metadata names all commits"]
+    meta = artifacts.read_json(fit(corpus, tmp_path) / "meta.json")
+    assert (meta["commits"], meta["commit"]) == (["first", "second"], "third")
+
+
+def test_a_training_under_one_commit_names_it_once(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("replication.provenance.commit", lambda: "first")
+    with pytest.raises(KeyboardInterrupt):
+        fit(corpus, tmp_path, progress=Stop(4))
+    meta = artifacts.read_json(fit(corpus, tmp_path) / "meta.json")
+    assert meta["commit"] == "first" and "commits" not in meta
+
+
 def test_a_training_with_until_is_a_checkpoint_of_the_whole_bit_for_bit(corpus, tmp_path):
     whole = tmp_path / "whole"
     with pytest.raises(KeyboardInterrupt):
