@@ -247,16 +247,18 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, "torch.Tensor"]:
 
 
 def write_meta(folder: Path, *, stage: str, settings: Settings, files: Mapping[str, Path], inputs: Mapping[str, Path],
-               stopwatch: provenance.Stopwatch, name: str = META, **extra: Any) -> None:
+               stopwatch: provenance.Stopwatch, name: str = META, commits: Sequence[str] = (), **extra: Any) -> None:
     """Write the metadata of an artifact last, when its files are complete.
 
     `files` and `inputs` map a role to a path; outputs get a SHA-256 each, inputs the one that they had when read.
+    `commit` is the source's now; `commits` are those that a training ran under, said where there were several.
     """
     write_json(folder / name, {
         "stage": stage, "settings": json.loads(settings.json()), "config_hash": settings.hash(), "seed": settings.seed,
         "files": {str(path.relative_to(folder)): digest(path) for path in files.values()},
         "inputs": {role: {"path": os.path.relpath(path, folder), "sha256": digest(path)} for role, path in inputs.items()},
-        "versions": provenance.versions(), "commit": provenance.commit(), "machine": provenance.machine(), **stopwatch.read(), **extra,
+        "versions": provenance.versions(), "commit": provenance.commit(), "machine": provenance.machine(), **stopwatch.read(),
+        **({"commits": list(commits)} if len(commits) > 1 else {}), **extra,
     })
 
 

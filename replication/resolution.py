@@ -12,8 +12,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
-from replication.config import EXPLAINERS, SECTIONS, SITES, Config, Corpus, Model, Sae, d_in, model_of, place, resampling_steps, sites
+from replication.config import EXPLAINERS, SECTIONS, SITES, Config, Corpus, Model, Sae, d_in, model_of, place, sites
 from replication.contexts import examined
+from replication.sae.schedule import resampling_steps
 from replication.validation import ConfigError, build, checked, mapping, nearest
 
 ID = re.compile(r"[a-z0-9_-]+")

@@ -236,7 +236,11 @@ rule features_contexts:
     params:
         # a function, because the patterns of contexts hold braces, which would be read as wildcards
         settings=lambda wildcards: config_.settings(
-            "compute", "studies", "contexts"
+            "compute",
+            "studies",
+            "contexts",
+            models=[model_of(config_.studies.main)],
+            dictionaries=[config_.studies.main],
         ).json(),
         names=every(config_),
         corpus=R.corpus(),

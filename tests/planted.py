@@ -17,7 +17,7 @@ from scipy import sparse
 
 from replication import artifacts, provenance
 from replication.artifacts import Layout
-from replication.config import Config, Sae, d_in, model_of, resampling_steps
+from replication.config import Config, Sae, d_in, model_of
 from replication.corpus import tokenizer
 from replication.features import effects, every, neurons, on_texts, pairs, profile, relations, shown, sizes, tables, without_dictionaries
 from replication.features import site as site_of_model
@@ -38,6 +38,7 @@ from replication.provenance import Stopwatch
 from replication.rating import ratings, rubric, sample
 from replication.rating.source import Source
 from replication.sae.dictionary import describe
+from replication.sae.schedule import resampling_steps
 
 
 def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 60) -> dict:
@@ -79,7 +80,7 @@ def plant(root: Path, config: Config) -> Layout:
     for index, (name, sae) in enumerate(config.dictionaries.items()):
         dictionary(layout, config, name, sae, on, tokens, np.random.default_rng(index))
     match_table(layout, config)
-    settings = config.settings("compute", "activations", "features", "studies", "contexts")
+    settings = config.settings("compute", "activations", "features", "studies", "contexts", "models", "dictionaries")
     make_contexts(settings=settings, names=every(config), corpus=layout.corpus(), out=layout.evaluation())
     main = config.studies.main
     ablate(settings=settings, dictionary=layout.sae(main), model=layout.model(model_of(main)), evaluation=layout.evaluation(),

@@ -9,8 +9,9 @@ from typing import Any
 
 from replication.claims.scale import amount
 from replication.claims.statements import ClaimsError, read_rows
-from replication.config import Corpus, Model, Sae, Settings, model_of, nearest, resampling_steps
+from replication.config import Corpus, Model, Sae, Settings, model_of, nearest
 from replication.features import replicates
+from replication.sae.schedule import resampling_steps
 
 COLUMNS = ("setting", "applies", "key", "paper", "paper_value", "ours", "why", "source")
 PLACE = re.compile(r"\{(\w+\.\w+)\}")

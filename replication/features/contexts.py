@@ -2,7 +2,8 @@
 
 A feature is ranked by its correlation with the binary proxy (score above zero) on half 0 of the evaluation tokens, and its
 correlation on half 1 is reported. Beside a dictionary stand the neurons of its model and, for the main one, the best of as
-many random unit directions of the site. Source: paper, "Detailed investigations"; that the feature is found and not named, ours.
+many random unit directions of the site, where that is the one whose vectors the neurons' table holds.
+Source: paper, "Detailed investigations"; that the feature is found and not named, ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from replication import artifacts
-from replication.config import Settings, model_of
+from replication.config import Settings, model_of, place
 from replication.contexts import Context
 from replication.corpus.shards import read_counts
 from replication.features import NEURONS
@@ -129,14 +130,20 @@ def make(*, settings: Settings, names: Sequence[str], corpus: Path, out: Path, p
             tables.append(ranked(name, correlations(matrices[name], labels), contexts))
         progress(done, len(names), name)
     main = settings.studies.main
-    neurons = matrices[f"{model_of(main)}/{NEURONS}"]
-    if contexts:
-        best = random_directions(neurons, labels, matrices[main].n_features, generator(settings.seed, "features.contexts"))
+    if contexts and among_neurons(settings, main):
+        best = random_directions(matrices[f"{model_of(main)}/{NEURONS}"], labels, matrices[main].n_features, generator(settings.seed, "features.contexts"))
         tables.append(pd.DataFrame({"dictionary": f"{main}/random", "context": contexts, "feature": -1, "rank": 0,
                                     "correlation_chosen": best[0], "correlation": best[1]}).query("correlation_chosen > 0"))
     artifacts.write_table(files["contexts"], pd.concat(tables, ignore_index=True))
     artifacts.write_meta(out, stage="features", settings=settings, files=files, stopwatch=stopwatch, name=artifacts.CONTEXTS_META,
                          inputs={name: matrix.path for name, matrix in matrices.items()} | {"tokens": out / artifacts.EVALUATION_TOKENS})
+
+
+def among_neurons(settings: Settings, dictionary: str) -> bool:
+    """Whether a dictionary reads the activations of its model's last layer, which the neurons' table holds."""
+    assert settings.dictionaries and settings.models
+    n_layers = settings.models[model_of(dictionary)].n_layers
+    return place(settings.dictionaries[dictionary].site, n_layers) == ("mlp_act", n_layers - 1)
 
 
 def score(contexts: Mapping[str, Context], vocabulary: Pieces, tokens: NDArray[np.int32]) -> tuple[dict[str, Proxy], dict[str, NDArray[np.float32]]]:

@@ -3,7 +3,8 @@
 Windows of the firing groups are the unit's examples (`features.examples`). One that several groups hold goes to one of them:
 groups take turns, and each takes what the fewest others hold. Random windows are drawn from the evaluation text, and so are
 those out of context: for each top example in turn another place of its token. No window, told by its tokens and its centre,
-is chosen twice, so none is in both roles. A group with too few windows is split in the protocol's proportion. Source: paper,
+is chosen twice, so none is in both roles; but windows of neighbouring places can overlap: on a laptop run 1.3 to 3.1 % of those to predict, by table,
+share a token of the text with one that the unit is explained from. A group with too few windows is split in the protocol's proportion. Source: paper,
 appendix "Automated interpretability"; turns and proportion are ours.
 """
 

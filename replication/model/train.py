@@ -44,14 +44,15 @@ def train(*, settings: Settings, tokens: Path, held_out: Path, unigrams: Path, s
     device = compute.device(settings.compute, progress)
     inputs = {"tokens": tokens, "held_out": held_out, "unigrams": unigrams}
     for path in inputs.values():
-        artifacts.check(path.parent, path.name, name=artifacts.TOKENS_META)
+        about = artifacts.check(path.parent, path.name, name=artifacts.TOKENS_META)
+    bos = bool(about["settings"].get("corpus", {}).get("bos"))
     training = Training(settings, identity=" ".join([settings.hash(), *map(artifacts.digest, inputs.values())]), tokens=read_tokens(tokens),
-                        held_out=read_tokens(held_out), d_vocab=len(read_counts(unigrams)), state=state, device=device)
+                        held_out=read_tokens(held_out), d_vocab=len(read_counts(unigrams)), state=state, device=device, bos=bos)
     training.run(progress)
     files = store.save(training.model, out) | {"log": out / artifacts.TRAINING_LOG}
     artifacts.write_rows(files["log"], training.rows)
     artifacts.write_meta(out, stage="model", settings=settings, files=files, inputs=inputs, stopwatch=stopwatch, device=str(device),
-                         dtype="float32" if device.type == "cpu" else "bfloat16 products, float32 weights")
+                         dtype="float32" if device.type == "cpu" else "bfloat16 products, float32 weights", commits=training.commits)
     checkpoint.clear(state)
 
 
@@ -59,18 +60,18 @@ class Training:
     """A transformer on its way, with everything that a checkpoint holds."""
 
     def __init__(self, settings: Settings, *, identity: str, tokens: Int[Tensor, "context n_ctx"], held_out: Int[Tensor, "context n_ctx"], d_vocab: int,
-                 state: Path, device: torch.device) -> None:
+                 state: Path, device: torch.device, bos: bool = False) -> None:
         assert settings.model
         self.settings: Model = settings.model
         self.identity, self.state, self.device = identity, state, device
         batch, seed = self.settings.batch, settings.seed_of("model")
         self.steps = self.settings.tokens // (batch * self.settings.n_ctx)
-        self.windows, held_out_windows = windows(tokens, self.settings.n_ctx), windows(held_out, self.settings.n_ctx)
+        self.windows, held_out_windows = (windows(text, self.settings.n_ctx, bos=bos) for text in (tokens, held_out))
         _check_text(self.settings, self.steps, len(self.windows), len(held_out_windows))
         self.last = last_step(self.settings, self.steps)
         self.order = torch.from_numpy(generator(seed, "model.order").permutation(len(self.windows))[: self.steps * batch])
         chosen = generator(settings.seed, "model.validation").choice(len(held_out_windows), self.settings.validation_contexts, replace=False)
-        self.validation = held_out_windows[torch.from_numpy(chosen)]
+        self.validation = taken(held_out_windows, torch.from_numpy(chosen), self.settings.n_ctx)
         self.model = Transformer(Architecture.of(self.settings, d_vocab)).initialise(seed).to(device)
         self.adam = torch.optim.Adam(self.model.parameters(), lr=self.settings.lr, betas=(self.settings.beta1, self.settings.beta2), fused=True)
         self.step, self.rows = 0, list[dict[str, Any]]()
@@ -78,6 +79,7 @@ class Training:
         self.read_at_once = device.type == "cpu"  # whether reading a number costs nothing
         self.normalised = torch.compile(self._normalised) if device.type == "cuda" else self._normalised
         saved = checkpoint.load(state, identity, str(device))
+        self.commits = checkpoint.commits(saved)
         if saved is not None:
             self.step, self.rows = saved.step, saved.rows
             self._restore(saved.tensors)
@@ -86,7 +88,7 @@ class Training:
         """All steps from the current one to the last, which `until` may put before the end of the schedule."""
         parameters = list(self.model.parameters())
         if self.step:
-            progress.say(f"resumes after step {self.step} of {self.last}")
+            progress.say(checkpoint.resumes(self.step, self.last, self.commits))
         while self.step < self.last:
             rate = learning_rate(self.settings, self.step, self.steps)
             loss = self._loss(self._contexts())
@@ -115,7 +117,7 @@ class Training:
     def _contexts(self) -> Int[Tensor, "batch n_ctx_1"]:
         """The contexts of the next step. To a GPU they travel while earlier steps run."""
         batch = self.settings.batch
-        chosen = self.windows[self.order[self.step * batch : (self.step + 1) * batch]]
+        chosen = taken(self.windows, self.order[self.step * batch : (self.step + 1) * batch], self.settings.n_ctx)
         return chosen.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else chosen
 
     def _read(self) -> None:
@@ -150,7 +152,7 @@ class Training:
         tensors = dict(self.model.state_dict())
         for name, parameter in self.model.named_parameters():
             tensors |= {f"adam.{kind}.{name}": value for kind, value in self.adam.state[parameter].items()}
-        checkpoint.save(self.state, self.identity, step=self.step, tensors=tensors, rows=self.rows)
+        checkpoint.save(self.state, self.identity, step=self.step, tensors=tensors, rows=self.rows, commits=self.commits)
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         self.model.load_state_dict({name: tensors[name] for name in self.model.state_dict()})
@@ -163,15 +165,23 @@ class Training:
         return f"the {what} is {norm if math.isfinite(loss) else loss} at step {step}; lower model.lr, {self.settings.lr:g} ({kept} in {self.state})"
 
 
-def windows(tokens: Int[Tensor, "context n_ctx"], n_ctx: int) -> Int[Tensor, "window n_ctx_1"]:
+def windows(tokens: Int[Tensor, "context n_ctx"], n_ctx: int, *, bos: bool = False) -> Int[Tensor, "window width"]:
     """Each context with the token that follows it in the text, as a view, so that the last position has a target too.
 
     The contexts must be in the order of the text, as the corpus writes them. The last one has no successor and is left out.
+    Where contexts begin with a BOS token (`bos`) that of the next one stands between, which `taken` leaves out.
     Raises UserError when the contexts have another length than `n_ctx`.
     """
     if tokens.shape[1] != n_ctx:
         raise UserError(f"the tokens are cut into contexts of {tokens.shape[1]}, but model.n_ctx is {n_ctx}; make the corpus again")
-    return tokens.flatten().unfold(0, n_ctx + 1, n_ctx) if len(tokens) > 1 else tokens.new_empty(0, n_ctx + 1)
+    width = n_ctx + 1 + bos
+    return tokens.flatten().unfold(0, width, n_ctx) if len(tokens) > 1 else tokens.new_empty(0, width)
+
+
+def taken(windows: Int[Tensor, "window width"], rows: Int[Tensor, " batch"], n_ctx: int) -> Int[Tensor, "batch n_ctx_1"]:
+    """Some windows, as contexts with the next token of the text: a BOS token that stands between is no target, since it always comes there."""
+    chosen = windows[rows]
+    return chosen if chosen.shape[1] == n_ctx + 1 else torch.cat((chosen[:, :n_ctx], chosen[:, n_ctx + 1 :]), dim=1)
 
 
 def learning_rate(settings: Model, step: int, steps: int) -> float:

@@ -170,7 +170,8 @@ def _about(config: Config, run: Path, metas: Sequence[tuple[work.Job, Mapping[st
     latest = (placed or written or [{}])[-1]
     return {
         "run": config.run, "device": devices.pop(), "machine": latest.get("machine", {}), "versions": latest.get("versions", {}),
-        "commits": sorted({meta["commit"] for meta in written}), "threads": config.compute.threads, "jobs": len(found),
+        "commits": sorted({commit for meta in written for commit in (meta["commit"], *meta.get("commits", []))}),
+        "threads": config.compute.threads, "jobs": len(found),
         "jobs_with_cpu_seconds": sum("cpu_seconds" in meta for meta in written),
         "bytes": {stage: _size(run / stage) for stage in work.STAGES if (run / stage).is_dir()} | {"claims": _files(run)},
         "corpus_bytes": {name: sum(path.stat().st_size for path in (run / "corpus").rglob(name)) / config.corpus.max_bytes for name in CORPUS_FILES},

@@ -17,7 +17,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from replication import activations, artifacts, checkpoint, compute
-from replication.config import Activations, Compute, Sae, Settings, UserError, model_of, resampling_steps, resampling_window
+from replication.config import Activations, Compute, Sae, Settings, UserError, model_of
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.randomness import generator
@@ -28,6 +28,7 @@ from replication.sae.gradients import Gradients
 from replication.sae.launch import together
 from replication.sae.median import geometric_median
 from replication.sae.ranks import ALONE, Ranks, group
+from replication.sae.schedule import resampling_steps, resampling_window
 from replication.sae.step import DENSE_ELEMENTS, Step, add_up, losses
 from replication.sae.variants import Variant
 from replication.sae.watch import Watch
@@ -87,7 +88,7 @@ def _train(ranks: Ranks, device: torch.device, progress: Progress, *, settings: 
     artifacts.write_rows(out / artifacts.TRAINING_LOG, training.rows)
     parts = (artifacts.SAE_WEIGHTS, artifacts.SAE_CONFIG, artifacts.SAE_START, artifacts.WATCH, artifacts.TRAINING_LOG)
     artifacts.write_meta(out, stage="sae", settings=settings, inputs=inputs, stopwatch=stopwatch, device=str(device), dtype="float32", dictionary=name,
-                         files={part: out / part for part in parts})
+                         files={part: out / part for part in parts}, commits=training.commits)
     checkpoint.clear(state)
 
 
@@ -107,6 +108,7 @@ class Training:
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)  # of loss, mse, l1, l0 since the last row
         self.summed = 0
         saved = checkpoint.load(state, identity, str(device), self._part)
+        self.commits = checkpoint.commits(saved)
         held: Mapping[str, Tensor] = saved.tensors if saved else {}
         if saved is None:
             median = self._median(settings.activations)
@@ -135,7 +137,7 @@ class Training:
         resample_after, window = set(resampling_steps(self.sae)), resampling_window(self.sae)
         row_after = resample_after | {step + 1 for step in resample_after} | {self.steps}  # so that the log shows the spike
         if self.step:
-            progress.say(f"resumes after step {self.step} of {self.steps}")
+            progress.say(checkpoint.resumes(self.step, self.steps, self.commits))
         else:
             self._look()
         for x in self._batches(self.step, self.steps):
@@ -235,7 +237,7 @@ class Training:
         tensors = {name: tensor if _shared(name) else self.ranks.gather(tensor) for name, tensor in parts.items()}
         tensors |= {WATCHED + part: tensor for part, tensor in self.watch.whole(self.ranks).items()}
         if self.ranks.first:
-            checkpoint.save(self.state, self.identity, step=self.step, rows=self.rows, tensors=tensors)
+            checkpoint.save(self.state, self.identity, step=self.step, rows=self.rows, tensors=tensors, commits=self.commits)
 
     def _part(self, name: str, tensor: Tensor) -> Tensor:
         """What concerns this rank's features of a tensor of the checkpoint, which knows no ranks."""

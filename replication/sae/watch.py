@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from replication.config import Sae, resampling_steps
+from replication.config import Sae
 from replication.sae.dictionary import Dictionary
 from replication.sae.ranks import Ranks
+from replication.sae.schedule import resampling_steps
 
 ELEMENTS = {"cpu": 2**21, "cuda": 2**27}  # pre-activations that exist at one time: 8 MB stay near a CPU's cache
 COUNTED = ("fired", "resampled")  # whole numbers; the other parts are float32

@@ -10,7 +10,11 @@ With value x_r on replicate r = 1..n of an arm and bootstrap draws of its mean,
 where s^2 is the variance over replicates. The replicates share their evaluation sample, so that its noise does not show
 in s and has to be added. An arm without replicates gives no s: then low and high are the 2.5 % and 97.5 % quantiles of
 the draws, and `replicates` is 1, which tells the ledger that training was not varied. A quantity without a sample
-(the last row of a log) has no draws: its interval is the spread over replicates alone. Source: ours.
+(the last row of a log) and one of all features of a dictionary (how many are dead) have no noise but that of training:
+their interval is the spread over replicates alone.
+
+Replicates see the same vectors in the same order, which follows from the run's seed; what differs is where they start and
+what resampling draws. So s leaves out how much the order of the data changes. Source: ours.
 """
 
 from collections.abc import Callable, Sequence
@@ -144,3 +148,30 @@ def arm_of(statistic: Callable[[Array], float], samples: list[Array], settings: 
 def exact(values: Sequence[float]) -> Arm:
     """The arm of a quantity that is known without a sample, one value per replicate."""
     return Arm(np.array(values, dtype=np.float64), np.empty((len(values), 0)))
+
+
+def arm_of_all(statistic: Callable[[Array], float], samples: Sequence[Array], settings: Settings, what: str) -> Arm:
+    """The arm of a statistic over all features of a dictionary, which are no sample of anything but its training.
+
+    Every fit has features of its own, so that the spread over replicates holds all that varies; a lone fit is resampled.
+    """
+    return _of_fits([statistic(sample) for sample in samples], settings) if len(samples) > 1 else arm_of(statistic, list(samples), settings, what)
+
+
+def counts(samples: Sequence[Array], settings: Settings, what: str) -> Arm:
+    """How many features of a dictionary are of a kind, from one boolean per feature of each replicate: `arm_of_all` of a sum.
+
+    The bootstrap of a lone fit's count is a binomial distribution.
+    """
+    assert settings.studies
+    values = [float(sample.sum()) for sample in samples]
+    if len(samples) > 1:
+        return _of_fits(values, settings)
+    size = len(samples[0])
+    return Arm(np.array(values), random(settings, what).binomial(size, values[0] / size, (1, settings.studies.bootstrap)).astype(float))
+
+
+def _of_fits(values: Sequence[float], settings: Settings) -> Arm:
+    """The arm of what varies over fits alone: draws that are all alike, so that a difference with another arm has draws."""
+    assert settings.studies
+    return Arm(np.array(values, dtype=np.float64), np.tile(np.array(values, dtype=np.float64)[:, None], settings.studies.bootstrap))

@@ -16,7 +16,7 @@ from replication.config import Settings
 from replication.features import PUBLISHED
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies.intervals import Arm, arm_of, estimate
+from replication.studies.intervals import Arm, arm_of_all, estimate
 from replication.studies.replicates import base, groups, lacking, ladder
 from replication.studies.tables import Number, Reader, number, write
 
@@ -64,7 +64,7 @@ def headline(tables: dict[str, pd.DataFrame], settings: Settings) -> dict[str, N
         return {}
 
     def of_fired(statistic: Callable[[np.ndarray], float], unit: str) -> Number:
-        found = estimate(arm_of(statistic, fired, settings, "density_histograms"))
+        found = estimate(arm_of_all(statistic, fired, settings, "density_histograms"))
         return number(found, unit=unit, n=min(map(len, fired)), over="features that fired")
 
     numbers = {key: of_fired(partial(np.quantile, q=q), "share of tokens") for key, q in QUANTILES.items()}
@@ -89,4 +89,4 @@ def densities(table: pd.DataFrame, part: str = "") -> np.ndarray:
 
 def low_end(samples: list[np.ndarray], settings: Settings, name: str) -> Arm:
     """The 5 % quantile of log10 density."""
-    return arm_of(lambda sample: float(np.quantile(np.log10(sample), 0.05)), samples, settings, f"density_histograms.{name}")
+    return arm_of_all(lambda sample: float(np.quantile(np.log10(sample), 0.05)), samples, settings, f"density_histograms.{name}")

@@ -15,7 +15,7 @@ from replication.config import Settings
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.directions import carriers, excess_kurtosis, mean_pairwise_cosine, unit
-from replication.studies.intervals import Arm, arm_of, estimate, random
+from replication.studies.intervals import Arm, arm_of_all, estimate, random
 from replication.studies.tables import Number, Reader, number, write
 
 COSINES = np.linspace(-1, 1, 51)
@@ -91,7 +91,7 @@ def headline(tables: list[pd.DataFrame], lowers: list[tuple[np.ndarray, np.ndarr
     n = min(map(len, tables))
     numbers = {}
     for key, (quantity, unit_, statistic) in shares.items():
-        found = estimate(arm_of(statistic, [table[quantity].to_numpy() for table in tables], settings, "neuron_basis"))
+        found = estimate(arm_of_all(statistic, [table[quantity].to_numpy() for table in tables], settings, "neuron_basis"))
         numbers[key] = number(found, unit=unit_, n=n, over="features that fired")
     sizes = [len(encoder) for encoder, _ in lowers]
     if min(sizes) > 1:

@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from replication.artifacts import Layout
-from replication.config import Sae, Settings, resampling_steps
+from replication.config import Sae, Settings
 from replication.progress import Progress
 from replication.provenance import Stopwatch
+from replication.sae.schedule import resampling_steps
 from replication.studies import intervals
 from replication.studies.appendices.sharpness import sharpness
-from replication.studies.intervals import Arm, Estimate, estimate
+from replication.studies.intervals import Arm, Estimate, counts, estimate
 from replication.studies.recipe import CHOICES, Pair, pairs
 from replication.studies.replicates import groups
 from replication.studies.tables import Number, Reader, number, write
@@ -92,27 +93,14 @@ def measure(reader: Reader, group: str, members: Sequence[str], drawn: Mapping[s
     return Measured(arms, int(drawn[members[0]]["tokens"][0]))
 
 
-def counts(samples: Sequence[np.ndarray], settings: Settings, what: str) -> Arm:
-    """How many features are of a kind, from one boolean per feature of each replicate.
-
-    Every fit has features of its own, so that the spread over replicates holds all that varies; of a lone fit the draws are the
-    bootstrap over its features, which for a count is a binomial distribution.
-    """
-    assert settings.studies
-    values = np.array([float(sample.sum()) for sample in samples])
-    if len(samples) > 1:
-        return Arm(values, np.tile(values[:, None], settings.studies.bootstrap))
-    size = len(samples[0])
-    return Arm(values, intervals.random(settings, what).binomial(size, values[:, None] / size, (1, settings.studies.bootstrap)).astype(float))
-
-
 def headline(found: Mapping[str, Measured], compared: Sequence[Pair], settings: Settings) -> dict[str, Number]:
     """The ledger's differences, of the first pair of each choice; shares of the loss; features alive by kind of resampling."""
     assert settings.dictionaries and settings.studies
     numbers: dict[str, Number] = {}
     for key, (choice, what, sign) in ORDERINGS.items():
         if pair := first(compared, choice, settings.dictionaries, highest_lr=key == "dead_with_lr"):
-            numbers[key] = number(difference(found, pair, what).times(sign), unit=MEASURES[what], n=found[pair.made].tokens, over="tokens")
+            n, over = (settings.dictionaries[pair.made].d_sae, "features") if what in PARTS else (found[pair.made].tokens, "tokens")
+            numbers[key] = number(difference(found, pair, what).times(sign), unit=MEASURES[what], n=n, over=over)
     for key, choice in GAINS.items():
         if pair := first(compared, choice, settings.dictionaries):
             numbers[key] = number(relative(found, pair), unit="relative loss", n=found[pair.made].tokens, over="tokens")

@@ -46,7 +46,10 @@ def thinned(log: pd.DataFrame) -> pd.DataFrame:
 def spikes(log: pd.DataFrame) -> np.ndarray:
     """Relative rise of the loss at every resampling that revived a feature: the row after it against the row that it ends.
 
-    Both rows are taken at the l1 coefficient of the first, so that a rising coefficient (warm-up) is not a spike.
+    Both rows are taken at the l1 coefficient of the first, so that a rising coefficient (warm-up) is not a spike. The row after
+    is one batch; the row that a resampling ends is a mean over up to `log_every` steps, which began with another loss: where the
+    loss falls or its coefficient rises, the spike reads too small. At a check in warm-up that revived nothing three fits of
+    the laptop's main dictionary read -0.9 % to -1.2 %. The log holds nothing finer, so the number is left so.
     """
     mse, l1, coefficient = (log[name].to_numpy(float) for name in ("mse", "l1", "l1_coefficient"))
     at = np.flatnonzero(log["resampled"].to_numpy() > 0)

@@ -19,7 +19,7 @@ from replication.features.matrix import EvaluationMatrix
 from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.directions import unit
-from replication.studies.intervals import Arm, arm_of, estimate, exact, random, resampled
+from replication.studies.intervals import Arm, arm_of_all, estimate, exact, random, resampled
 from replication.studies.replicates import base, groups
 from replication.studies.tables import Number, Reader, number, write
 
@@ -140,13 +140,13 @@ def headline(found: list[Cluster], settings: Settings, group: str) -> dict[str, 
     if not fewest:
         return {}
     what, over = f"ultralow_cluster.{group}", "features that fired"
-    numbers = {"lower_share": number(estimate(arm_of(np.mean, lower, settings, what)), unit="share of features", n=fewest, over=over)}
+    numbers = {"lower_share": number(estimate(arm_of_all(np.mean, lower, settings, what)), unit="share of features", n=fewest, over=over)}
     if all(item.separation > 0 for item in found):
         apart = estimate(exact([item.separation for item in found]))
         numbers["separation"] = number(apart, unit="pooled standard deviations", n=fewest, over=over)
     moved = [item.table["moved"][inside].dropna().to_numpy(bool) for item, inside in zip(found, lower, strict=True)]
     if all(map(len, moved)):
-        share = estimate(arm_of(np.mean, moved, settings, what))
+        share = estimate(arm_of_all(np.mean, moved, settings, what))
         numbers["moved_share"] = number(share, unit="share of features", n=min(map(len, moved)), over="features of the lower cluster")
     scored = [item.scores for item in found if len(item.scores)]
     if scored:

@@ -1,8 +1,9 @@
 """How much of a context its feature covers, and what fires where it does not (paper, "activation sensitivity").
 
-The correlation of activation and binary proxy, for the feature, for the best neuron and for the best of as many random
-directions, each chosen on half 0 of the evaluation tokens and measured on half 1. Other features of the context are looked
-for among the twenty that follow the proxy best, and in the whole dictionary by how much more often they fire in gaps.
+The correlation of activation and binary proxy, for the feature, for the best neuron and, where the dictionary reads neurons,
+for the best of as many random directions among them, each chosen on half 0 of the evaluation tokens and measured on half 1.
+Other features of the context are looked for among the twenty that follow the proxy best, and in the whole dictionary by how
+much more often they fire in gaps.
 """
 
 import json
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from replication.artifacts import Layout
 from replication.config import Settings, model_of
 from replication.features import NEURONS
+from replication.features.contexts import among_neurons
 from replication.features.matrix import CHOOSING, REPORTING
 from replication.progress import Progress
 from replication.provenance import Stopwatch
@@ -31,6 +33,7 @@ from replication.studies.tables import Number, Reader, number
 SHOWN, TOKENS = 6, 5  # other features in the table, and tokens of each
 COMPARABLE = 0.5  # of the best correlation with the proxy: a feature above it is a feature of the context too
 HEXADECIMAL = "hex"
+ELSEWHERE = "random directions are drawn among neurons, but the dictionary reads another site"
 MEASURED = ("correlation", "neuron_correlation", "feature_minus_best_neuron", "gap_share", "gaps_covered")
 KEYS = (*MEASURED, "random_correlation", "features", "al_feature", "first_byte_feature", "lead_byte_feature", "hexadecimal_own_feature")
 
@@ -84,7 +87,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         numbers[name] = {
             **headline(case, features[case.feature], neurons[:, place], gap, cover, sources, settings),
             **by_chance(listed, main, case), **comparable(other.top), **own(case, features, tops, ons, tokens.ravel(), strings)}
-        missing[name] = unmeasured(case, absent, int(gap[case.half == REPORTING].sum()))
+        missing[name] = unmeasured(case, absent, int(gap[case.half == REPORTING].sum()), among=among_neurons(settings, main))
         rows[name] = pd.concat([bars(numbers[name]), table(main, case, other, fired[place], filling, gap, tokens.ravel(), strings)],
                                ignore_index=True).assign(
             feature=f"{main}/{case.feature}", neuron=f"{model_of(main)}/{NEURONS}/{case.neuron}")
@@ -166,11 +169,11 @@ def own(
     return {}
 
 
-def unmeasured(case: Case, absent: Mapping[str, str], gaps: int) -> dict[str, str]:
-    """Why a number is lacking."""
+def unmeasured(case: Case, absent: Mapping[str, str], gaps: int, *, among: bool = True) -> dict[str, str]:
+    """Why a number is lacking; `among`: whether the dictionary reads the neurons, among which random directions are drawn."""
     none = f"no listed feature fires more often in the {gaps} gaps" if gaps else "the feature fires wherever the proxy is on"
     hexadecimal = absent.get(HEXADECIMAL, "the run does not examine hexadecimal text")
-    return {"gaps_covered": none, "random_correlation": "no random direction follows the proxy",
+    return {"gaps_covered": none, "random_correlation": "no random direction follows the proxy" if among else ELSEWHERE,
             **({"hexadecimal_own_feature": hexadecimal} if case.context == "base64" else {})}
 
 

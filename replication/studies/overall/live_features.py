@@ -13,7 +13,7 @@ from replication.artifacts import Layout
 from replication.config import Settings, model_of
 from replication.progress import Progress
 from replication.provenance import Stopwatch
-from replication.studies.intervals import Arm, arm_of, estimate
+from replication.studies.intervals import Arm, counts, estimate
 from replication.studies.replicates import base, groups, lacking, ladder
 from replication.studies.tables import Number, Reader, number, write
 
@@ -43,8 +43,7 @@ def headline(parts: dict[str, np.ndarray], settings: Settings) -> dict[str, Numb
     members, main = groups(settings.dictionaries), settings.studies.main
 
     def arm(name: str, part: str) -> Arm:
-        samples = [parts[member] for member in members[name]]
-        return arm_of(lambda sample: float((sample == part).sum()), samples, settings, f"live_features.{name}")
+        return counts([parts[member] == part for member in members[name]], settings, f"live_features.{name}")
 
     size = settings.dictionaries[main].d_sae
     numbers = {part: number(estimate(arm(main, part)), unit="features", n=size, over="features") for part in PARTS}

@@ -20,7 +20,7 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.attribution import Attribution, Ids, attribution
 from replication.studies.growth import per_doubling
-from replication.studies.intervals import arm_of, estimate, exact
+from replication.studies.intervals import Arm, estimate, exact
 from replication.studies.phenomenology import cycles, phrases, states
 from replication.studies.phenomenology.phrases import Recital
 from replication.studies.phenomenology.states import SYSTEMS
@@ -33,7 +33,8 @@ LOOPS, PAIRS, CYCLES, CHAINS = 60, 60, 20, 30  # listed for each dictionary, of 
 NAMED = 5  # listed for each system that the paper names
 FOLLOWED = 4  # phrases whose steps are listed
 TOP_TOKENS = 4
-STEPS = 4  # of a chain that counts as a phrase recited
+STEPS = 4  # of a chain that counts as a phrase memorised
+CHAINED = ("recited", "memorised")  # what the steps of a chain can be
 
 
 @dataclass
@@ -78,7 +79,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     numbers = measured | recited(recitals, settings) | about(machines)
     missing |= {f"licence_phrase_{key.replace('/', '_')}": f"the run has no {key}"
                 for key in (sibling(settings.studies.main, "4"),) if key not in saes}
-    missing["memorised_growth"] = "the run has one size of dictionary only"
+    missing |= {f"{column}_growth": "the run has one size of dictionary only" for column in CHAINED}
     write(out=out, study="automata", data=pd.concat(parts, ignore_index=True), numbers=numbers, settings=settings, reader=reader,
           stopwatch=stopwatch, missing=missing)
 
@@ -166,25 +167,26 @@ def named(machines: dict[str, Machine], lacking: dict[str, str], settings: Setti
 
 
 def recited(recitals: dict[str, list[Recital]], settings: Settings) -> dict[str, Number]:
-    """Longest chains, their growth, and licence phrases recited by features of their own."""
+    """Longest chains, how they grow with size, and licence phrases memorised by features of their own.
+
+    The longest chain is a maximum, which no resample of the phrases can exceed: what varies is taken from the replicates alone.
+    """
     assert settings.dictionaries
     numbers: dict[str, Number] = {}
-    arms = {}
+    arms: dict[str, dict[str, Arm]] = {column: {} for column in CHAINED}
     count = len(next(iter(recitals.values())))
     for group, members in groups(settings.dictionaries).items():
         suffix = group.replace("/", "_")
-        for column in ("recited", "memorised"):
-            lengths = [np.array([one.longest(column) for one in recitals[name]]) for name in members]
-            arm = arm_of(np.max, lengths, settings, "automata.phrases") if count else exact([0.0] * len(members))
-            numbers[f"longest_{column}_{suffix}"] = number(estimate(arm), unit="steps", n=count, over="repeated phrases")
-            if column == "recited":
-                arms[group] = arm
+        for column in CHAINED:
+            arms[column][group] = exact([max((one.longest(column) for one in recitals[name]), default=0) for name in members])
+            numbers[f"longest_{column}_{suffix}"] = number(estimate(arms[column][group]), unit="steps", n=count, over="repeated phrases")
         licences = [sum(one.phrase.licence and one.longest("memorised") >= STEPS for one in recitals[name]) for name in members]
         n = sum(one.phrase.licence for one in recitals[group])
         numbers[f"licence_phrase_{suffix}"] = number(estimate(exact(licences)), unit="chains", n=n, over="repeated phrases about licences")
-    growth = per_doubling(arms, {group: settings.dictionaries[group].d_sae for group in arms})
-    if growth is not None:
-        numbers["memorised_growth"] = number(growth, unit="features per doubling", n=count, over="repeated phrases")
+    for column, of in arms.items():
+        growth = per_doubling(of, {group: settings.dictionaries[group].d_sae for group in of})
+        if growth is not None:
+            numbers[f"{column}_growth"] = number(growth, unit="steps per doubling", n=count, over="repeated phrases")
     return numbers
 
 

@@ -19,7 +19,7 @@ from replication.progress import Progress
 from replication.provenance import Stopwatch
 from replication.studies.detailed import windows
 from replication.studies.detailed.activations import Activations
-from replication.studies.intervals import arm_of, estimate, exact
+from replication.studies.intervals import arm_of, arm_of_all, estimate, exact
 from replication.studies.phenomenology.trigrams import Ngrams, search
 from replication.studies.replicates import base, groups, lacking, ladder, sibling
 from replication.studies.tables import Number, Reader, number, write
@@ -139,7 +139,7 @@ def headline(counts: dict[str, Numbers], found: dict[str, Found], common: Number
         strict = [int((found[name].serves & found[name].strict).sum()) for name in names]
         numbers[f"strong_single_token_{suffix}"] = whole(strict, len(found[group].features))
         numbers[f"share_serving_{suffix}"] = number(
-            estimate(arm_of(share, [found[name].serves for name in names], settings, f"token_features.{group}")),
+            estimate(arm_of_all(share, [found[name].serves for name in names], settings, f"token_features.{group}")),
             unit="share of live features", n=min(len(found[name].features) for name in names), over="live features")
     for step, (low, high) in ladder(settings.studies.main).items():
         if low in members and high in members:

@@ -28,7 +28,7 @@ def test_a_generator_is_named_by_seed_purpose_and_index():
 def test_the_closure_of_a_stage_holds_what_it_imports_and_nothing_below():
     files = provenance.code("replication.sae.fit")
     names = {"/".join(file.split("/")[-2:]) for file in files}
-    assert {"sae/fit.py", "sae/step.py", "sae/resampling.py", "activations/stream.py", "model/transformer.py", "corpus/shards.py", "replication/randomness.py"} <= names
+    assert {"sae/fit.py", "sae/step.py", "sae/resampling.py", "sae/schedule.py", "activations/stream.py", "model/transformer.py", "corpus/shards.py", "replication/randomness.py"} <= names
     assert not any(re.search(r"(config|artifacts|progress|cli)\.py|model/train|features|studies|exhibits|claims", name) for name in names)
     assert "sae/fit.py" not in {"/".join(file.split("/")[-2:]) for file in provenance.code("replication.activations.harvest")}
 
@@ -116,9 +116,9 @@ def test_a_small_file_has_several_writers_and_none_loses_its_own(tmp_path, write
 
 def test_checkpoints(tmp_path):
     assert checkpoint.load(tmp_path, "me") is None
-    checkpoint.save(tmp_path, "me", step=3, tensors={"t": torch.arange(3)}, rows=[{"loss": 0.1}])
+    checkpoint.save(tmp_path, "me", step=3, tensors={"t": torch.arange(3)}, rows=[{"loss": 0.1}], commits=["a"])
     back = checkpoint.load(tmp_path, "me")
-    assert back.step == 3 and back.rows == [{"loss": 0.1}] and back.tensors["t"].tolist() == [0, 1, 2]
+    assert back.step == 3 and back.commits == ["a"] and back.rows == [{"loss": 0.1}] and back.tensors["t"].tolist() == [0, 1, 2]
     with pytest.raises(artifacts.ArtifactError, match="other settings or from other inputs"):
         checkpoint.load(tmp_path, "you")
     path = tmp_path / artifacts.CHECKPOINT

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from replication import artifacts, checkpoint
-from replication.config import Compute, Model, Settings, UserError
+from replication.config import Compute, Corpus, Model, Settings, UserError
 from replication.corpus.shards import write_tokens
 from replication.model import store
-from replication.model.train import Training, last_step, learning_rate, train, windows
+from replication.model.train import Training, last_step, learning_rate, taken, train, windows
 from replication.model.transformer import Architecture, Transformer
 from replication.progress import Progress
 from replication.provenance import Stopwatch
@@ -75,6 +75,27 @@ def test_a_window_is_a_context_and_the_token_after_it():
         windows(torch.arange(6).view(3, 2), 4)
 
 
+def test_a_bos_token_is_no_target():
+    found = windows(torch.tensor([[9, 0, 1], [9, 2, 3], [9, 4, 5]]), 3, bos=True)
+    assert taken(found, torch.tensor([1, 0]), 3).tolist() == [[9, 2, 3, 4], [9, 0, 1, 2]]
+    assert windows(torch.zeros(1, 3), 3, bos=True).shape == (0, 5)
+
+
+def test_what_the_corpus_says_of_bos_decides_what_the_last_position_predicts(corpus, tmp_path, monkeypatch):
+    """Every eighth token of the text is taken for BOS, as the corpus's metadata say."""
+    seen = []
+    run = Training.run
+    monkeypatch.setattr(Training, "run", lambda self, progress: (seen.append((self.validation, self._contexts())), run(self, progress)))
+    for bos in ("", "<bos>"):
+        settings = dataclasses.replace(SETTINGS, corpus=Corpus(bos=bos))
+        artifacts.write_meta(tmp_path / "corpus", stage="corpus tokens", settings=settings, files=corpus, inputs={}, stopwatch=Stopwatch(),
+                             name=artifacts.TOKENS_META)
+        fit(corpus, tmp_path / f"bos{bos}")
+    for plain, with_bos in zip(*seen, strict=True):
+        assert torch.equal(plain[:, :8], with_bos[:, :8]) and plain.shape == with_bos.shape
+        assert torch.equal((plain[:, 8] + 1) % 11, with_bos[:, 8])  # the text counts, so that the token after the next is one more
+
+
 @pytest.mark.parametrize("act_fn", ["gelu", "solu", "solu_ln"])
 def test_every_parameter_learns_with_every_activation_function(corpus, tmp_path, act_fn):
     settings = changed(act_fn=act_fn, n_layers=2)
@@ -132,6 +153,26 @@ def test_killed_and_resumed_equals_never_stopped_bit_for_bit(corpus, tmp_path, a
     assert resumed_at[0] == after // 3 * 3 + 1  # progress speaks after the checkpoint of its step
     for name in ("weights.safetensors", "log.csv", "architecture.json"):
         assert (parts / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_resuming_under_changed_source_is_said_and_kept(corpus, tmp_path, monkeypatch):
+    said, commit = [], iter(["first", "second", "second", "third"])  # a training asks at its start, and for its metadata at its end
+    monkeypatch.setattr("replication.provenance.commit", lambda: next(commit))
+    monkeypatch.setattr(Progress, "say", lambda self, text: said.append(text))
+    for after in (4, 8):
+        with pytest.raises(KeyboardInterrupt):
+            fit(corpus, tmp_path, progress=Stop(after))
+    assert said == ["warning: resumes after step 3 of 12 under changed source (first, then second); its metadata names all commits"]
+    meta = artifacts.read_json(fit(corpus, tmp_path) / "meta.json")
+    assert (meta["commits"], meta["commit"]) == (["first", "second"], "third")
+
+
+def test_a_training_under_one_commit_names_it_once(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr("replication.provenance.commit", lambda: "first")
+    with pytest.raises(KeyboardInterrupt):
+        fit(corpus, tmp_path, progress=Stop(4))
+    meta = artifacts.read_json(fit(corpus, tmp_path) / "meta.json")
+    assert meta["commit"] == "first" and "commits" not in meta
 
 
 def test_a_training_with_until_is_a_checkpoint_of_the_whole_bit_for_bit(corpus, tmp_path):

@@ -8,12 +8,13 @@ import torch
 
 from replication import sae as stage
 from replication.activations import open_stream
-from replication.artifacts import ArtifactError, read_tensors
-from replication.config import UserError, resampling_steps
+from replication.artifacts import ArtifactError, read_json, read_tensors
+from replication.config import UserError
 from replication.sae.dictionary import start
 from replication.sae.fit import fit
 from replication.sae.gradients import Gradients
 from replication.sae.median import geometric_median
+from replication.sae.schedule import resampling_steps
 
 
 def run(settings, world, out, state=None, progress=None):
@@ -69,6 +70,17 @@ def test_killed_and_resumed_is_equal_bit_for_bit(tiny, world, tmp_path, step, ki
     resumed = run(tiny, world, tmp_path / "killed")
     for name in ("sae_weights.safetensors", "start.safetensors", "log.csv"):
         assert (resumed / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def test_a_fit_that_resumes_under_changed_source_is_the_same_and_names_both_commits(tiny, world, tmp_path, kill_at, monkeypatch):
+    monkeypatch.setattr("replication.provenance.commit", lambda: "first")
+    whole = run(tiny, world, tmp_path / "whole")
+    with pytest.raises(kill_at.Killed):
+        run(tiny, world, tmp_path / "killed", progress=kill_at(20))
+    monkeypatch.setattr("replication.provenance.commit", lambda: "second")
+    resumed = run(tiny, world, tmp_path / "killed")
+    assert read_json(resumed / "meta.json")["commits"] == ["first", "second"] and "commits" not in read_json(whole / "meta.json")
+    assert (resumed / "sae_weights.safetensors").read_bytes() == (whole / "sae_weights.safetensors").read_bytes()
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tiny, world, tmp_path, kill_at):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from replication.config import ConfigError, Sae, resampling_steps, resampling_window
+from replication.config import ConfigError, Sae
 from replication.randomness import generator
 from replication.sae import resampling
 from replication.sae.dictionary import Dictionary, unit
+from replication.sae.schedule import resampling_steps, resampling_window
 from replication.sae.step import losses
 
 

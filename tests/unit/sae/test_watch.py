@@ -7,8 +7,9 @@ import torch
 
 from replication import sae as stage
 from replication.artifacts import ArtifactError, check, read_tensors
-from replication.config import Sae, UserError, resampling_steps
+from replication.config import Sae, UserError
 from replication.sae.fit import fit
+from replication.sae.schedule import resampling_steps
 from replication.sae.watch import steps
 
 FILES = ("sae_weights.safetensors", "start.safetensors", "watch.safetensors", "log.csv")

@@ -30,7 +30,7 @@ def test_live_features_counts_parts(settings):
     numbers = live_features.headline(parts, settings)
     assert (numbers["dead"].value, numbers["ultralow"].value, numbers["other"].value) == (2, 5, 33)
     assert (numbers["growth_0_1"].value, numbers["growth_0_1"].replicates) == (30, 3)
-    assert numbers["growth_0_1"].low > 0
+    assert (numbers["growth_0_1"].low, numbers["growth_0_1"].high) == (30, 30)  # all features of a dictionary are no sample: fits alone vary
     assert numbers["features_per_neuron"].value == 33 / 24
     assert "growth_1_2" not in numbers
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from replication.config import Settings, Studies
-from replication.studies.intervals import Arm, arm_of, by_text, estimate, exact, random, resampled_sums, smallest
+from replication.studies.intervals import Arm, arm_of, arm_of_all, by_text, estimate, exact, random, resampled_sums, smallest
 
 SETTINGS = Settings(run="test", seed=0, studies=Studies(bootstrap=400))
 
@@ -99,3 +99,12 @@ def test_contexts_of_one_text_tell_no_more_than_one():
     of_texts, of_contexts = (sums[:, 0] / sums[:, 1] for sums in (resampled_sums(some, 2000, np.random.default_rng(1)) for some in (by_text(columns, sources), columns)))
     assert of_texts.std() == pytest.approx(values.std() / np.sqrt(40), rel=0.1)
     assert of_contexts.std() == pytest.approx(values.std() / np.sqrt(2000), rel=0.1)
+
+
+def test_all_features_of_several_fits_vary_over_the_fits_alone():
+    fits = [np.array([1.0, 3.0]), np.array([2.0, 6.0]), np.array([0.0, 12.0])]
+    several, alone = (arm_of_all(np.mean, some, SETTINGS, "x") for some in (fits, fits[:1]))
+    found, exactly = estimate(several), estimate(exact([2.0, 4.0, 6.0]))
+    assert (found.low, found.high) == pytest.approx((exactly.low, exactly.high))
+    assert estimate(several, alone).low < 2 < estimate(several, alone).high  # a lone fit is resampled, and the two can be compared
+    assert np.array_equal(alone.draws, arm_of(np.mean, fits[:1], SETTINGS, "x").draws)

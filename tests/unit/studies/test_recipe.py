@@ -8,10 +8,10 @@ from replication.config import Model, Sae, Settings, Studies
 from replication.exhibits.appendices.recipe_ablations import verdict
 from replication.resolution import resolve
 from replication.studies import STUDIES
-from replication.studies.appendices.recipe_ablations import ORDERINGS, _quantities, counts, first, relative, silent_share
+from replication.studies.appendices.recipe_ablations import ORDERINGS, _quantities, first, relative, silent_share
 from replication.studies.appendices.sharpness import share as specificity
 from replication.studies.appendices.sharpness import sharpness
-from replication.studies.intervals import Estimate, estimate
+from replication.studies.intervals import Estimate, counts, estimate
 from replication.studies.overall.small_mlp_baseline import baseline, slope, widest_family
 from replication.studies.recipe import CHOICES, fitted_for_the_recipe, pairs
 from replication.studies.selections import every

@@ -1,8 +1,15 @@
+import dataclasses
+import json
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
 
+from replication import artifacts
+from replication.artifacts import Layout
+from replication.features.contexts import make
 from replication.resolution import resolve
 from replication.studies import STUDIES
 from replication.studies.detailed.activations import Activations
@@ -61,6 +68,7 @@ def test_the_null_is_that_of_the_context_and_the_dictionary():
     on = np.zeros(CONTEXTS * N_CTX, bool)
     assert by_chance(listed, "A/1", case(on))["random_correlation"].value == 0.2
     assert by_chance(listed, "A/2", case(on)) == {}
+    assert "another site" in unmeasured(case(on), {}, 0, among=False)["random_correlation"]
 
 
 STRINGS = ["the", " \u0627\u0644", "\\xd8", "\\xa7"]
@@ -116,3 +124,16 @@ def test_bars_are_those_that_were_measured(settings):
     on, feature = place < 4, (place < 3).astype(np.float32)
     found = headline(case(on), feature, feature, on & (feature <= 0), feature, np.arange(len(on) // N_CTX // 2), settings)
     assert bars(found)["name"].tolist() == ["feature", "neuron"]
+
+
+@pytest.mark.parametrize(("site", "drawn"), [("mlp_act", True), ("mlp_out", False)])
+def test_random_directions_are_compared_with_a_dictionary_of_their_space_only(site, drawn, compute, config_of_few, run_of_few, tmp_path):
+    layout = Layout(shutil.copytree(run_of_few.root, tmp_path / "run"))
+    read = dataclasses.replace(config_of_few, dictionaries={name: dataclasses.replace(sae, site=site) for name, sae in config_of_few.dictionaries.items()})
+    settings = read.settings("compute", "studies", "contexts", models=["A"], dictionaries=["A/1"])
+    make(settings=settings, names=["A/1", "A/neurons"], corpus=layout.corpus(), out=layout.evaluation())
+    table = artifacts.read_table(layout.evaluation() / artifacts.CONTEXTS, ("dictionary",))
+    assert set(table["dictionary"]) == {"A/1", "A/neurons"} | ({"A/1/random"} if drawn else set())
+    told = json.loads((compute("sensitivity", layout, tmp_path / "study", read) / "numbers.json").read_text())
+    assert drawn == any(key.endswith("random_correlation") for key in told["numbers"])
+    assert drawn != any("another site" in why for why in told["missing"].values())
