@@ -14,6 +14,8 @@ from replication.inspect import REFERENCES, aligned
 if TYPE_CHECKING:
     from replication.inspect import Commands
 
+MOST_JOBS = 8  # that are timed side by side: a DAG seldom has more trainings at a time
+
 
 def register(commands: "Commands") -> None:
     """Plan."""
@@ -68,7 +70,9 @@ def _measure(wanted: Config, arguments: argparse.Namespace) -> int:
     if not arguments.jobs_only:
         from replication import compute
 
-        rungs = steps.climb(compute.device(wanted.compute), wanted.compute.threads, to_terminal_and_log("plan", None))
+        device, threads = compute.device(wanted.compute), wanted.compute.threads
+        jobs = min(max(1, arguments.cores // threads), MOST_JOBS) if device.type == "cpu" else 1
+        rungs = steps.climb_together(device, threads, jobs, to_terminal_and_log("plan", None))
     found = rates.measure(wanted, arguments.measure, rungs)
     out = arguments.out or arguments.measure
     rates.write(found, out)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -303,3 +304,16 @@ def test_a_ladder_times_real_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     made = steps._sparse(8, 32, 64, 4, torch.device("cpu"), 1), steps._model(8, 8, 64, 8, 2, torch.device("cpu"))
     for law, terms, timed in made:
         assert set(terms) == set(steps.LAWS[law]) and timed() > 0
+
+
+def test_rungs_that_were_timed_side_by_side_are_means(monkeypatch):
+    """Without a second process, which would take the whole ladder's time: the pool's answers are made up."""
+    class Pool:
+        def __init__(self, *_: object, **__: object) -> None: ...
+        def __enter__(self): return self
+        def __exit__(self, *_: object) -> None: ...
+        def submit(self, *_: object): return SimpleNamespace(result=lambda: [steps.Rung("read block", {"elements": 2.0}, 3.0)])
+
+    monkeypatch.setattr(steps, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(steps, "climb", lambda *_: [steps.Rung("read block", {"elements": 2.0}, 1.0)])
+    assert steps.climb_together(None, 1, 3) == [steps.Rung("read block", {"elements": 2.0}, pytest.approx(7 / 3))]
