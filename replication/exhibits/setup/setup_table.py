@@ -45,7 +45,7 @@ def draw(study: Study) -> Table:
         ("", "start of the encoder, l1 warm-up", "Kaiming uniform, none",
          f"{name('init')}, {f'{warmup:.0%} of the run' if warmup else 'none'}" if has["init"] else UNKNOWN),
         ("", "dictionaries", "90", count("dictionaries")),
-        ("", "tokens of evaluation", "100 million", count("evaluation_tokens")),
+        ("", "tokens of evaluation", "100 million", f"{count('evaluation_tokens')} of {count('evaluation_texts')} texts"),
     ]
     dictionaries = count("dictionaries")
     return Table(("part", "what", "paper", "this run"), lines, f"n = {dictionaries} dictionaries", {"dictionaries": dictionaries})

@@ -33,11 +33,12 @@ def row(reader: Reader, settings: Settings, name: str, sae: Sae) -> dict[str, An
     """A dictionary: settings, losses, parts of its features. `l1_summed` goes with a squared error that is a sum over elements."""
     assert settings.dictionaries
     d_in = width(settings, name)
-    sums, parts = reader.losses(name).sum(numeric_only=True), reader.features(name, "part")["part"]
+    losses, parts = reader.losses(name), reader.features(name, "part")["part"]
+    sums = losses.drop(columns="source").sum(numeric_only=True)
     loss, zero, mean, left = (float(sums[key] / sums["predicted"]) for key in ("loss", "loss_zero", "loss_mean", "loss_reconstructed"))
     return {
         "dictionary": name, "group": base(name, settings.dictionaries), "d_sae": sae.d_sae, "expansion": sae.d_sae / d_in,
-        "l1": sae.l1, "l1_summed": sae.l1 * d_in, "vectors": trained(sae), "seed": sae.seed, "tokens": int(sums["tokens"]),
+        "l1": sae.l1, "l1_summed": sae.l1 * d_in, "vectors": trained(sae), "seed": sae.seed, "tokens": int(sums["tokens"]), "texts": losses["source"].nunique(),
         "l0": float(sums["l0"] / sums["tokens"]), "recovered": recovered(loss=loss, ablated=zero, reconstructed=left),
         "recovered_mean": recovered(loss=loss, ablated=mean, reconstructed=left),
         **{part: int((parts == part).sum()) for part in ("dead", "ultralow", "other")}}
@@ -55,7 +56,8 @@ def setup(settings: Settings, runs: pd.DataFrame, corpus: dict[str, Any]) -> lis
         "smallest": int(runs["d_sae"].min()), "largest": int(runs["d_sae"].max()), "main": main, "d_sae": sae.d_sae,
         "vectors": trained(sae) or "", "l1": sae.l1 or "" if sae.load else sae.l1,
         **{key: "" if sae.load else getattr(sae, key) for key in ("batch", "l1_warmup", "init")},
-        "dictionaries": len(runs), "evaluation_tokens": int(runs["tokens"].max())}
+        "dictionaries": len(runs), "evaluation_tokens": int(runs["tokens"].max()),
+        "evaluation_texts": int(runs["texts"].max())}
     return [{"what": what, "value": str(value)} for what, value in values.items()]
 
 

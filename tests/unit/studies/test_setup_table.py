@@ -23,7 +23,7 @@ def settings():
 
 
 def reader(share):
-    losses = pd.DataFrame({"predicted": [9, 9], "tokens": [10, 10], "loss": [9.0, 27.0], "loss_zero": [18.0, 36.0],
+    losses = pd.DataFrame({"source": [5, 5], "predicted": [9, 9], "tokens": [10, 10], "loss": [9.0, 27.0], "loss_zero": [18.0, 36.0],
                            "loss_mean": [13.5, 31.5], "loss_reconstructed": [18.0 - 9 * share, 36.0 - 9 * share], "l0": [30.0, 50.0]})
     parts = pd.DataFrame({"part": ["dead"] * 3 + ["ultralow"] * 2 + ["other"] * 187})
     return SimpleNamespace(losses=lambda name: losses, features=lambda name, *columns: parts)
@@ -34,6 +34,7 @@ def test_a_row_has_both_conventions_of_l1_and_ratios_of_sums(settings):
     assert (row["l1"], row["l1_summed"], row["expansion"]) == (0.005, pytest.approx(0.12), 8)  # 24 neurons
     assert (row["recovered"], row["recovered_mean"], row["l0"]) == pytest.approx((0.75, 0.5, 4.0))
     assert (row["dead"], row["ultralow"], row["other"], row["tokens"]) == (3, 2, 187, 20)
+    assert row["texts"] == 1
 
 
 def test_headline_counts_what_was_trained(settings):
