@@ -32,10 +32,10 @@ def test_every_exhibit_is_there_and_is_a_target_by_name(smoke):
         for suffix in suffixes(exhibit):
             assert (smoke.results / "exhibits" / f"{name}{suffix}").stat().st_size > 40
     assert smoke.jobs(*wanted) == {}
-    (smoke.results / "exhibits" / "sensitivity_hex.png").unlink()
-    assert set(smoke.jobs("sensitivity_hex")) == {"sensitivity_hex"}
-    smoke.snakemake("--printshellcmds", "sensitivity_hex")
-    assert smoke.jobs("sensitivity_hex") == {}
+    (smoke.results / "exhibits" / "sensitivity_constants.png").unlink()
+    assert set(smoke.jobs("sensitivity_constants")) == {"sensitivity_constants"}
+    smoke.snakemake("--printshellcmds", "sensitivity_constants")
+    assert smoke.jobs("sensitivity_constants") == {}
 
 
 def test_a_second_run_does_nothing(smoke):
@@ -73,7 +73,7 @@ def test_a_changed_l1_refits_only_that_dictionary(smoke, edited):
 
 
 def test_one_more_context_repeats_only_what_is_about_contexts(smoke, edited):
-    edited.write("config/smoke.yaml", lambda text: text.replace("contexts: [base64, hex]", "contexts: [base64, hex, dna]"))
+    edited.write("config/smoke.yaml", lambda text: text.replace("contexts: [base64, constants]", "contexts: [base64, constants, dna]"))
     jobs = smoke.jobs()
     about = {name for name, study in STUDIES.items() if study.contexts or {"contexts", "followers"} & set(study.shared)}
     assert jobs["study"] == len(about) < len(STUDIES)

@@ -50,7 +50,8 @@ def cases(reader: Reader, settings: Settings) -> tuple[list[Case], dict[str, str
         half, on = (np.arange(len(score)) // n_ctx % len(HALVES)).astype(np.int8), score > 0
         places = [(main, name), (f"{model_of(main)}/{NEURONS}", name)]
         if min(on[half == CHOOSING].sum(), on[half == REPORTING].sum()) < FEWEST or not all(place in first.index for place in places):
-            absent[name] = f"the text holds no {context.label} to speak of: {on.sum():,} of {len(on):,} evaluation tokens ({on.mean():.2g})"
+            halves = " and ".join(f"{on[half == which].sum():,}" for which in HALVES)
+            absent[name] = f"the text holds too little {context.label}: {halves} of {len(on):,} evaluation tokens on its halves, which hold different texts"
             continue
         feature, neuron = (int(first.loc[place]) for place in places)
         present.append(Case(name, context.label, score, on, members[name], feature, neuron, half))
