@@ -5,11 +5,12 @@ With value x_r on replicate r = 1..n of an arm and bootstrap draws of its mean,
 
     value = mean(x_plus) - mean(x_minus)
     se^2  = s_plus^2 / n_plus + s_minus^2 / n_minus + var(draws of the value)
-    low, high = value -+ t(0.975, df = min(n_plus, n_minus) - 1) se
+    low, high = value -+ t(0.975, df) se,    df = se^4 / sum over arms (s^2 / n)^2 / (n - 1)
 
-where s^2 is the variance over replicates. The replicates share their evaluation sample, so that its noise does not show
-in s and has to be added. An arm without replicates gives no s: then low and high are the 2.5 % and 97.5 % quantiles of
-the draws, and `replicates` is 1, which tells the ledger that training was not varied. A quantity without a sample
+(Welch and Satterthwaite: few replicates make t large only as far as training makes up se), where s^2 is the variance over
+replicates. The replicates share their evaluation sample, so that its noise does not show in s and has to be added. An arm
+without replicates gives no s: then low and high are the 2.5 % and 97.5 % quantiles of the draws, and `replicates` is 1,
+which tells the ledger that training was not varied. A quantity without a sample
 (the last row of a log) and one of all features of a dictionary (how many are dead) have no noise but that of training:
 their interval is the spread over replicates alone.
 
@@ -79,9 +80,10 @@ def estimate(plus: Arm, minus: Arm | None = None) -> Estimate:
         low, high = quantiles(draws) if draws.size else (None, None)
         return Estimate(value, None, low, high, 1)
     variances = [values.var(ddof=1) for values in trained]
-    training = sum(variance / len(values) for variance, values in zip(variances, trained, strict=True))
-    error = np.sqrt(training + (draws.var(ddof=1) if draws.size else 0.0))
-    reach = float(stats.t.ppf((1 + COVERAGE) / 2, replicates - 1) * error)
+    of_means = [variance / len(values) for variance, values in zip(variances, trained, strict=True)]
+    squared = sum(of_means) + (draws.var(ddof=1) if draws.size else 0.0)
+    few = sum(part**2 / (len(values) - 1) for part, values in zip(of_means, trained, strict=True))
+    reach = float(stats.t.ppf((1 + COVERAGE) / 2, squared**2 / few if few > 0 else np.inf) * np.sqrt(squared))
     return Estimate(value, float(np.sqrt(sum(variances))), value - reach, value + reach, replicates)
 
 
