@@ -4,15 +4,14 @@ Two things vary: the evaluation sample (texts or features) and the training (rep
 With value x_r on replicate r = 1..n of an arm and bootstrap draws of its mean,
 
     value = mean(x_plus) - mean(x_minus)
-    se^2  = s_plus^2 / n_plus + s_minus^2 / n_minus + var(draws of the value)
-    low, high = value -+ t(0.975, df) se,    df = se^4 / sum over arms (s^2 / n)^2 / (n - 1)
+    low, high = value -+ sqrt(t(n_plus - 1)^2 s_plus^2 / n_plus + t(n_minus - 1)^2 s_minus^2 / n_minus + 1.96^2 var(draws of the value))
 
-(Welch and Satterthwaite: few replicates make t large only as far as training makes up se), where s^2 is the variance over
-replicates. The replicates share their evaluation sample, so that its noise does not show in s and has to be added. An arm
-without replicates gives no s: then low and high are the 2.5 % and 97.5 % quantiles of the draws, and `replicates` is 1,
-which tells the ledger that training was not varied. A quantity without a sample
-(the last row of a log) and one of all features of a dictionary (how many are dead) have no noise but that of training:
-their interval is the spread over replicates alone.
+where s^2 is the variance over replicates and t the 97.5 % quantile of Student's t: half widths add up in squares (Zou and
+Donner 2008), so that few replicates widen an interval only as far as training varies. The replicates share their
+evaluation sample, so that its noise does not show in s and has to be added. An arm without replicates gives no s: then
+low and high are the 2.5 % and 97.5 % quantiles of the draws, and `replicates` is 1, which tells the ledger that training
+was not varied. A quantity without a sample (the last row of a log) and one of all features of a dictionary (how many are
+dead) have no noise but that of training: their interval is the spread over replicates alone.
 
 Replicates see the same vectors in the same order, which follows from the run's seed; what differs is where they start and
 what resampling draws. So s leaves out how much the order of the data changes. Source: ours.
@@ -80,10 +79,9 @@ def estimate(plus: Arm, minus: Arm | None = None) -> Estimate:
         low, high = quantiles(draws) if draws.size else (None, None)
         return Estimate(value, None, low, high, 1)
     variances = [values.var(ddof=1) for values in trained]
-    of_means = [variance / len(values) for variance, values in zip(variances, trained, strict=True)]
-    squared = sum(of_means) + (draws.var(ddof=1) if draws.size else 0.0)
-    few = sum(part**2 / (len(values) - 1) for part, values in zip(of_means, trained, strict=True))
-    reach = float(stats.t.ppf((1 + COVERAGE) / 2, squared**2 / few if few > 0 else np.inf) * np.sqrt(squared))
+    at = (1 + COVERAGE) / 2
+    training = sum(stats.t.ppf(at, len(values) - 1) ** 2 * variance / len(values) for variance, values in zip(variances, trained, strict=True))
+    reach = float(np.sqrt(training + stats.norm.ppf(at) ** 2 * (draws.var(ddof=1) if draws.size else 0.0)))
     return Estimate(value, float(np.sqrt(sum(variances))), value - reach, value + reach, replicates)
 
 
