@@ -41,7 +41,7 @@ from replication.sae.dictionary import describe
 from replication.sae.schedule import resampling_steps
 
 
-def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 60) -> dict:
+def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 128, bootstrap: int = 60) -> dict:
     """A config in the shape of `laptop`, small."""
     return {
         "run": "planted", "corpus": {"d_vocab": 512}, "model": {"d_model": 16, "d_mlp": d_mlp, "n_ctx": 32, "tokens": 10_000},
@@ -62,7 +62,7 @@ def raw(d_sae: int = 160, d_mlp: int = 24, contexts: int = 64, bootstrap: int = 
 
 def few() -> dict:
     """A run with the two dictionaries that every run has."""
-    given = raw(d_sae=48, contexts=32, bootstrap=20)
+    given = raw(d_sae=48, bootstrap=20)
     given["dictionaries"] = {"A/1": {"d_sae": 48}, "B/1": {"d_sae": 48}}
     return given
 

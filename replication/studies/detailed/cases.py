@@ -13,12 +13,12 @@ import pandas as pd
 
 from replication.config import Settings, model_of
 from replication.features import NEURONS
-from replication.features.matrix import CHOOSING, HALVES, REPORTING, EvaluationMatrix
+from replication.features.matrix import HALVES, EvaluationMatrix
 from replication.provenance import Stopwatch
 from replication.studies.tables import Number, Reader
 from replication.studies.tables import write as write_study
 
-FEWEST = 20  # tokens of a context on each half; with fewer nothing can be said
+FEWEST, FEWEST_TEXTS = 50, 5  # tokens of a context on each half, and texts that hold them: a feature found on one text is a feature of that text
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ def cases(reader: Reader, settings: Settings) -> tuple[list[Case], dict[str, str
     assert settings.contexts is not None and settings.studies
     proxies, members, found = reader.proxies(), reader.members(), reader.context_features()
     n_ctx = reader.tokens().shape[1]
+    source = np.repeat(reader.sources(), n_ctx)
     main = settings.studies.main
     first = found[found["rank"] == 0].set_index(["dictionary", "context"])["feature"]
     present, absent = [], {}
@@ -49,9 +50,10 @@ def cases(reader: Reader, settings: Settings) -> tuple[list[Case], dict[str, str
         score = proxies[name]
         half, on = (np.arange(len(score)) // n_ctx % len(HALVES)).astype(np.int8), score > 0
         places = [(main, name), (f"{model_of(main)}/{NEURONS}", name)]
-        if min(on[half == CHOOSING].sum(), on[half == REPORTING].sum()) < FEWEST or not all(place in first.index for place in places):
-            halves = " and ".join(f"{on[half == which].sum():,}" for which in HALVES)
-            absent[name] = f"the text holds too little {context.label}: {halves} of {len(on):,} evaluation tokens on its halves, which hold different texts"
+        held = [(int((on & (half == which)).sum()), len(np.unique(source[on & (half == which)]))) for which in HALVES]
+        if any(tokens < FEWEST or texts < FEWEST_TEXTS for tokens, texts in held) or not all(place in first.index for place in places):
+            seen = " and ".join(f"{tokens:,} tokens of {texts:,} texts" for tokens, texts in held)
+            absent[name] = f"the text holds too little {context.label}: {seen} on the halves of {len(on):,} evaluation tokens"
             continue
         feature, neuron = (int(first.loc[place]) for place in places)
         present.append(Case(name, context.label, score, on, members[name], feature, neuron, half))
