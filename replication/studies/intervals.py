@@ -138,7 +138,11 @@ def resampled(statistic: Callable[[Array], Array | float], sample: Array, resamp
 
 
 def arm_of(statistic: Callable[[Array], float], samples: list[Array], settings: Settings, what: str) -> Arm:
-    """The arm of a statistic over features: one sample of features per replicate."""
+    """The arm of a statistic over features: one sample of features per replicate.
+
+    Where each fit brings features of its own the spread over replicates holds their noise already, and the draws add it once
+    more: intervals are then too wide, by a tenth with three fits that differ in nothing else. `arm_of_all` leaves the draws out.
+    """
     assert settings.studies
     resamples = settings.studies.bootstrap
     draws = [resampled(statistic, sample, resamples, random(settings, what, index)) for index, sample in enumerate(samples)]
