@@ -40,10 +40,10 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 
-# Times a training step beside SAELens and dictionary_learning: see bench/README.md. QUICK=1 for two minutes, ROUNDS=5 for so many rounds.
+# Times a training step beside SAELens and dictionary_learning: see bench/README.md. QUICK=1 for three minutes, ROUNDS=5 for so many rounds; the browser's times come with whole runs only.
 bench: $(BENCH)/.ready
 	$(BENCH)/bin/python -m bench $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) $(BENCH_OPTIONS)
-	$(BENCH)/bin/python -m bench.browser
+	$(if $(QUICK)$(BENCH_OPTIONS),,$(BENCH)/bin/python -m bench.browser)
 
 # Fills the blocks of README.md that are made: what the last laptop run found, the last bench, the graph of rules, the departures.
 readme: $(READY)

@@ -16,7 +16,8 @@ from replication.scheduling import spare_rounds
 min_version("9.27")
 
 
-# Config files are merged deeply, so the default is read only where no file was given: one that lacks a section is refused, not filled from another run.
+# Config files are merged deeply, so the default is read only where no file was given: what one lacks has its default, which is the
+# paper's, and is not filled from another run; without run, models or dictionaries it is refused.
 if not workflow.overwrite_configfiles:
 
     configfile: Path(workflow.basedir, "config", "laptop.yaml")

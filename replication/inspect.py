@@ -32,7 +32,8 @@ def register(commands: "Commands") -> None:
 
     parser = commands.add_parser("claims", help="a run beside what was published and beside its frozen reference")
     parser.add_argument("run", type=Path, help="folder of a run, such as results/laptop")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a number left its reference tolerance")
+    parser.add_argument("--check", action="store_true",
+                        help="exit with 1 when a number left its reference tolerance, on the reference's corpus; with 2 where no reference is frozen")
     parser.add_argument("--reference", type=Path, help="folder of frozen numbers; results/reference/<run> by default")
     parser.add_argument("--all", action="store_true", help="also rows that no study answers yet, and numbers inside their tolerance")
     parser.set_defaults(plain=claims)
@@ -43,7 +44,7 @@ def register(commands: "Commands") -> None:
     parser.add_argument("--out", type=Path, help="folder to write; results/reference/<first run> by default")
     parser.set_defaults(plain=freeze)
 
-    parser = commands.add_parser("verify", help="compare every file of a run with its checksum")
+    parser = commands.add_parser("verify", help="compare the files of a run that have a checksum with it: all but exhibits, logs and state")
     parser.add_argument("run", type=Path, help="folder of a run, such as results/laptop")
     parser.set_defaults(plain=verify)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from replication.config import EXPLAINERS, SECTIONS, SITES, Config, Corpus, Model, Sae, d_in, model_of, place, sites
-from replication.contexts import examined
+from replication.contexts import Context, examined
 from replication.sae.schedule import resampling_steps
 from replication.validation import ConfigError, build, checked, mapping, nearest
 
@@ -261,8 +261,8 @@ def explain() -> str:
     """Every section and setting with type, default and sentence, as Markdown-like text."""
     lines = ["run: name of the run, the folder under results/", "seed: seed of the whole run, 0 by default",
              "models: id -> what differs from `model`", "dictionaries: model/id -> what differs from `sae`",
-             "contexts: id -> a context beside the built-in ones (label, kind, alphabet, blocks, pattern, at_least)"]
-    for name, section in SECTIONS.items():
+             "contexts: id -> a context beside the built-in ones, see the last section"]
+    for name, section in {**SECTIONS, "contexts.<id>": Context}.items():
         lines.append(f"\n{name}: {(section.__doc__ or '').splitlines()[0]}")
         hints = typing.get_type_hints(section)
         for f in fields(section):

@@ -23,7 +23,7 @@ def register(commands: "Commands") -> None:
     parser.add_argument("run", type=Path, help="folder of a run, such as results/laptop")
     parser.add_argument("--units", type=int, default=40, help="features and neurons to rate, in equal parts of each kind; 40 by default")
     parser.add_argument("--intervals", type=int, default=3, help="activation intervals of each, 1 to 11; 3 by default (the paper rated 412 of 162)")
-    parser.add_argument("--rater", default="rater", help="who rates; the name of the file, never shown on an exhibit")
+    parser.add_argument("--rater", default="rater", help="who rates, in small letters, digits, - and _; the name of the file, never shown on an exhibit")
     parser.add_argument("--seed", type=int, help="of the draw; the run's own by default, so that raters share units")
     parser.add_argument("--port", type=int, default=0, help="of the page on 127.0.0.1; a free one by default")
     parser.add_argument("--page", type=Path, help="write the page as one file that works without this command, and stop")

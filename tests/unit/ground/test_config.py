@@ -223,5 +223,5 @@ def test_broken_settings_are_refused(text):
 
 def test_explain_names_every_setting_with_a_sentence():
     text = explain()
-    for word in ("max_bytes", "l1_warmup", "per_context", "shuffle_of", "min_window", "device"):
+    for word in ("max_bytes", "l1_warmup", "per_context", "shuffle_of", "min_window", "device", "threshold"):
         assert f"\n  {word} (" in text
