@@ -145,6 +145,14 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def recorded(path: Path, name: str = META) -> str:
+    """The SHA-256 that a file had when its artifact was written, without reading it: tokens of the paper's scale take minutes. Raises ArtifactError."""
+    try:
+        return str(read_json(path.parent / name)["files"][path.name])
+    except (KeyError, TypeError):
+        raise ArtifactError(f"{path.parent / name} says nothing of {path.name}; delete both and run `snakemake --cores all`") from None
+
+
 @contextlib.contextmanager
 def atomic(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not.
@@ -247,16 +255,17 @@ def read_tensors(path: Path, device: str = "cpu") -> dict[str, "torch.Tensor"]:
 
 
 def write_meta(folder: Path, *, stage: str, settings: Settings, files: Mapping[str, Path], inputs: Mapping[str, Path],
-               stopwatch: provenance.Stopwatch, name: str = META, commits: Sequence[str] = (), **extra: Any) -> None:
+               stopwatch: provenance.Stopwatch, name: str = META, commits: Sequence[str] = (), digests: Mapping[str, str] | None = None,
+               **extra: Any) -> None:
     """Write the metadata of an artifact last, when its files are complete.
 
-    `files` and `inputs` map a role to a path; outputs get a SHA-256 each, inputs the one that they had when read.
+    `files` and `inputs` map a role to a path; outputs get a SHA-256 each, inputs the one that they had when read: `digests` by role, where it was taken then.
     `commit` is the source's now; `commits` are those that a training ran under, said where there were several.
     """
     write_json(folder / name, {
         "stage": stage, "settings": json.loads(settings.json()), "config_hash": settings.hash(), "seed": settings.seed,
         "files": {str(path.relative_to(folder)): digest(path) for path in files.values()},
-        "inputs": {role: {"path": os.path.relpath(path, folder), "sha256": digest(path)} for role, path in inputs.items()},
+        "inputs": {role: {"path": os.path.relpath(path, folder), "sha256": (digests or {}).get(role) or digest(path)} for role, path in inputs.items()},
         "versions": provenance.versions(), "commit": provenance.commit(), "machine": provenance.machine(), **stopwatch.read(),
         **({"commits": list(commits)} if len(commits) > 1 else {}), **extra,
     })

@@ -131,6 +131,13 @@ def _check_models(config: Config) -> None:
             raise ConfigError(f"models.{name}.tokens is 0, but a model that is trained sees some")
         if config.activations.per_context > model.n_ctx:
             raise ConfigError(f"activations.per_context is {config.activations.per_context}, but a context of models.{name} has n_ctx {model.n_ctx} tokens")
+    trained: dict[Model, str] = {}
+    for name, model in config.models.items():
+        if not model.load and not model.shuffle_of:
+            first = trained.setdefault(dataclasses.replace(model, stream=0), name)  # the stream is of the dictionaries' vectors
+            if first != name:
+                raise ConfigError(f"models.{name} would be models.{first} once more: its settings and its seed, {model.seed}, are the same; "
+                                  "give it another seed")
     if len({model.n_ctx for model in config.models.values()}) > 1:
         raise ConfigError("models differ in n_ctx, but the run shares one set of evaluation contexts; give them the same")
     if config.activations.block % config.activations.per_context:

@@ -57,6 +57,7 @@ def make_tokens(path: Path, contexts: int = 1200, n_ctx: int = 16, seed: int = 0
     draw = torch.Generator().manual_seed(seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_tokens(path, (D_VOCAB * torch.rand(contexts, n_ctx, generator=draw) ** 2).to(torch.int32))
+    artifacts.write_meta(path.parent, stage="corpus tokens", settings=TINY, files={"tokens": path}, inputs={}, stopwatch=Stopwatch(), name=artifacts.TOKENS_META)
     return path
 
 

@@ -48,4 +48,5 @@ def harvest(*, settings: Settings, site: str, model: Path, tokens: Path, out: Pa
         "block": source.plan.block, "blocks": source.plan.blocks, "per_context": source.plan.per_context, "contexts": len(source.plan.contexts),
         "measured": count, "mean_norm": norm / count, "rms": (squares / (count * d_in)) ** 0.5, "share_zero": zeros / (count * d_in)})
     artifacts.write_meta(out, stage="activations", settings=settings, files=files, stopwatch=stopwatch, site=site, device=str(device),
-                         dtype=settings.activations.dtype, inputs={"model": model / artifacts.WEIGHTS, "tokens": tokens})
+                         dtype=settings.activations.dtype, inputs={"model": model / artifacts.WEIGHTS, "tokens": tokens},
+                         digests={"tokens": artifacts.recorded(tokens, artifacts.TOKENS_META)})

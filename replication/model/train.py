@@ -43,16 +43,18 @@ def train(*, settings: Settings, tokens: Path, held_out: Path, unigrams: Path, s
     assert settings.model and settings.compute
     device = compute.device(settings.compute, progress)
     inputs = {"tokens": tokens, "held_out": held_out, "unigrams": unigrams}
-    for path in inputs.values():
+    digests = {}
+    for role, path in inputs.items():
         about = artifacts.check(path.parent, path.name, name=artifacts.TOKENS_META)
+        digests[role] = str(about["files"][path.name])
     bos = bool(about["settings"].get("corpus", {}).get("bos"))
-    training = Training(settings, identity=" ".join([settings.hash(), *map(artifacts.digest, inputs.values())]), tokens=read_tokens(tokens),
+    training = Training(settings, identity=" ".join([settings.hash(), *digests.values()]), tokens=read_tokens(tokens),
                         held_out=read_tokens(held_out), d_vocab=len(read_counts(unigrams)), state=state, device=device, bos=bos)
     training.run(progress)
     files = store.save(training.model, out) | {"log": out / artifacts.TRAINING_LOG}
     artifacts.write_rows(files["log"], training.rows)
     artifacts.write_meta(out, stage="model", settings=settings, files=files, inputs=inputs, stopwatch=stopwatch, device=str(device),
-                         dtype="float32" if device.type == "cpu" else "bfloat16 products, float32 weights", commits=training.commits)
+                         dtype="float32" if device.type == "cpu" else "bfloat16 products, float32 weights", commits=training.commits, digests=digests)
     checkpoint.clear(state)
 
 

@@ -213,7 +213,7 @@ def _notes(config: Config, rates: Rates, stages: Sequence[Stage], priced: Sequen
                + " Their memory is that of their arrays alone.")
     unknown = sorted({each.job.kind for each in priced if not _alike(each.job, rates) and not (each.job.gpu and device != rates.device)})
     if unknown:
-        yield f"Not measured in any of these runs, so taken as the median job of their stage: {', '.join(unknown)}."
+        yield f"Not measured in any of these runs, so taken as the median job of their stage, however much they go through: {', '.join(unknown)}."
     by_time = sorted((stage for stage in stages if stage.seconds), key=lambda stage: -(stage.seconds or 0.0))
     if by_time and all(stage.seconds is not None for stage in stages):
         longest = max(priced, key=lambda each: each.seconds or 0.0)

@@ -56,6 +56,7 @@ def fit(*, settings: Settings, name: str, model: Path, tokens: Path, activations
         train(ALONE, device, progress)
     else:
         together(functools.partial(_train_rank, train, settings.compute), settings.sae.ranks, progress)
+    checkpoint.clear(state)  # not before every rank has ended well: when one fails on its way out, the job fails and its outputs are deleted
 
 
 def _train_rank(train: Callable[[Ranks, torch.device, Progress], None], wanted: Compute, rank: int, count: int, meeting: Path, progress: Progress) -> None:
@@ -72,7 +73,8 @@ def _train(ranks: Ranks, device: torch.device, progress: Progress, *, settings: 
     if warm:
         artifacts.check(warm, artifacts.SAE_WEIGHTS)
         inputs["start"] = warm / artifacts.SAE_WEIGHTS
-    training = Training(settings, identity=" ".join([settings.hash(), *map(artifacts.digest, inputs.values())]), model=model, tokens=tokens,
+    digests = {role: artifacts.recorded(path, artifacts.TOKENS_META) if role == "tokens" else artifacts.digest(path) for role, path in inputs.items()}
+    training = Training(settings, identity=" ".join([settings.hash(), *digests.values()]), model=model, tokens=tokens,
                         activations_folder=activations, state=state, device=device, warm=warm, ranks=ranks)
     training.run(progress)
     found = training.variant.standard(training.dictionary)
@@ -88,8 +90,7 @@ def _train(ranks: Ranks, device: torch.device, progress: Progress, *, settings: 
     artifacts.write_rows(out / artifacts.TRAINING_LOG, training.rows)
     parts = (artifacts.SAE_WEIGHTS, artifacts.SAE_CONFIG, artifacts.SAE_START, artifacts.WATCH, artifacts.TRAINING_LOG)
     artifacts.write_meta(out, stage="sae", settings=settings, inputs=inputs, stopwatch=stopwatch, device=str(device), dtype="float32", dictionary=name,
-                         files={part: out / part for part in parts}, commits=training.commits)
-    checkpoint.clear(state)
+                         files={part: out / part for part in parts}, commits=training.commits, digests=digests)
 
 
 class Training:
@@ -179,7 +180,7 @@ class Training:
             start += some
 
     def _median(self, settings: Activations) -> Tensor:
-        wanted = min(self.sae.median_vectors, self.sae.vectors // self.sae.repeats)
+        wanted = min(self.sae.median_vectors, -(-self.steps // self.sae.repeats) * self.sae.batch)  # not more than training reads
         chunks = self.stream.batches(start=0, batch=self.sae.batch, steps=-(-wanted // self.sae.batch))
         median = geometric_median(torch.cat(list(chunks))[:wanted]).float().cpu()  # where starts are drawn, whole
         return self.ranks.add(median if self.ranks.first else torch.zeros_like(median))  # one rank's, so that all begin with the same bits
@@ -204,9 +205,12 @@ class Training:
 
     def _badly_reconstructed(self, count: int, l1: float) -> Tensor:
         """Random inputs [count, d_in] that the dictionary has not been trained on: of the next ones of the shuffled stream."""
-        ahead = min(-(-self.sae.resample_inputs // self.sae.batch), self.steps - self.step)
-        inputs = torch.cat(list(self._batches(self.step, self.step + ahead)))[: self.sae.resample_inputs]
-        at_once = max(1, min(self.sae.batch, DENSE_ELEMENTS // self.sae.d_sae))
+        batch = self.sae.batch
+        ahead = min(-(-self.sae.resample_inputs // batch), self.steps - self.step)
+        inputs = torch.empty(min(self.sae.resample_inputs, ahead * batch), self.stream.d_in, device=self.device)  # filled, because torch.cat holds all twice
+        for place, x in zip(inputs.split(batch), self._batches(self.step, self.step + ahead), strict=True):
+            place.copy_(x[: len(place)])
+        at_once = max(1, min(batch, DENSE_ELEMENTS // self.sae.d_sae))
         dictionary = self.variant.standard(self.dictionary)
         loss = torch.cat([losses(dictionary, part, l1, self.ranks) for part in inputs.split(at_once)])
         return inputs[resampling.draw_inputs(loss, count, generator(self.seed, "sae.resampling", self.step))]

@@ -110,8 +110,8 @@ def group(rank: int, count: int, meeting: Path, wanted: Compute) -> Iterator[tup
             raise UserError(f"sae.ranks is {count}, but torch sees {torch.cuda.device_count()} GPUs here; lower it, or give the job as many GPUs")
         device, backend = torch.device("cuda", rank), "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(device)
-    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)  # a host's own name may lead nowhere, and nothing leaves this machine
+    if loopback := next((name for _, name in socket.if_nameindex() if name.startswith("lo")), ""):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)  # a host's own name may lead nowhere, and nothing leaves this machine
     dist.init_process_group(backend, init_method=f"file://{meeting}", rank=rank, world_size=count, timeout=PATIENCE)
     yield Group(rank, count), device
     dist.destroy_process_group()  # only after good work: with others gone it may wait for them

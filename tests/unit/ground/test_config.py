@@ -77,7 +77,7 @@ def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
     ({"sae__batch": 4096, "sae__per_context": 1}, "dictionaries.A/0.batch is 4096, but must divide activations.block, 2048 at per_context 1"),
     ({"sae__tied": "no"}, "dictionaries.A/0.tied is 'no', but must be true or false"),
     ({"sae__resampling": "none"}, "dictionaries.A/0.resampling is 'none'; "),
-    ({"model__d_mlp": 0}, "dictionaries.A/0 decomposes the neurons of models.A, whose d_mlp is 0; raise it"),
+    ({"models__A": {"d_mlp": 0}, "models__random": {"shuffle_of": "A", "d_mlp": 0}}, "dictionaries.A/0 decomposes the neurons of models.A, whose d_mlp is 0; raise it"),
     ({"sae__min_window": 100_000}, "the last of 4 resamplings would fall at step 196 of 192, after 70 % of the run"),
     ({"corpus__source": "hub"}, "corpus.name is missing: source 'hub' needs the name of a dataset"),
     ({"corpus__source": "local"}, "corpus.paths is missing: source 'local' needs files or folders"),

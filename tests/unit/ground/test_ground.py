@@ -56,6 +56,19 @@ def test_verify_finds_a_flipped_byte_and_a_missing_file(folder):
     assert "b.safetensors is missing" in next(artifacts.verify(folder))[1]
 
 
+def test_a_recorded_checksum_is_that_of_the_writing_and_one_taken_before_is_kept(folder):
+    path, taken = folder / "b.safetensors", "f" * 64
+    written = artifacts.recorded(path)
+    assert written == artifacts.digest(path)
+    path.write_bytes(b"other")
+    assert artifacts.recorded(path) == written != artifacts.digest(path)
+    artifacts.write_meta(folder, stage="next", settings=SETTINGS, files={}, inputs={"read": path, "also": path}, stopwatch=provenance.Stopwatch(), name="next.json",
+                         digests={"read": taken})
+    assert {role: entry["sha256"] for role, entry in artifacts.read_json(folder / "next.json")["inputs"].items()} == {"read": taken, "also": artifacts.digest(path)}
+    with pytest.raises(artifacts.ArtifactError, match=r"meta.json says nothing of c.safetensors; delete both and run `snakemake --cores all`"):
+        artifacts.recorded(folder / "c.safetensors")
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "x.json"
     artifacts.write_json(path, [1])

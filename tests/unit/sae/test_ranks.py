@@ -175,6 +175,18 @@ def test_processes_that_are_killed_go_on_bit_for_bit_and_by_any_number(dying, wo
     assert_same(run(dying, world, tmp_path / "alone"), whole)
 
 
+def test_a_rank_that_fails_on_its_way_out_leaves_the_checkpoint(dying, world, tmp_path, in_threads, monkeypatch):
+    """All is written then, but the job fails, and Snakemake deletes what a failed job wrote."""
+    def together(work, count, progress):
+        in_threads(count, lambda ranks: work.args[0](ranks, CPU, Progress()))
+        raise UserError("rank 1 of 2 ended with status 1")
+
+    monkeypatch.setattr(fitting, "together", together)
+    with pytest.raises(UserError, match="rank 1 of 2"):
+        run(dying, world, tmp_path / "out", 2)
+    assert (tmp_path / "out" / "meta.json").exists() and (tmp_path / "out-state" / "checkpoint.safetensors").exists()
+
+
 @pytest.mark.parametrize(("ends", "error", "match"), [
     ({1: UserError("the thing; the remedy")}, UserError, "^the thing; the remedy$"),  # and not what it did to the other
     ({0: Lost("connection closed"), 1: ZeroDivisionError()}, RuntimeError, "rank 1 of 3:(.|\n)*ZeroDivisionError"),
