@@ -230,16 +230,16 @@ def _dictionaries(config: Config, courses: Sequence[Course]) -> Iterator[Job]:
         else:  # each dictionary computes its own vectors again
             terms["harvest"] = harvest(model, sae.site, sae.vectors, sae.per_context or settings.per_context)
             flops += terms["harvest"]["flops"]
-        blocks = (2 if stored else 1) * ELEMENT_BYTES[settings.dtype] * width * settings.block  # the one in use, and the next where it is only read
-        if sae.resamplings:  # a second stream reads the inputs of a resampling, which lie beside one another
-            blocks *= 2
-        drawn = min(sae.resample_inputs, sae.vectors) * width if sae.resamplings else 0
-        # of a rank's features weights, their gradients and moments, and the start; three arrays of a dense step, of a limited size; of all
-        # vectors themselves, centred, and residuals
+        block = ELEMENT_BYTES[settings.dtype] * width * settings.block
+        blocks = (2 if stored else 1) * block  # the one in use, and the next where it is only read
+        # of a rank's features weights, their gradients and moments, and the start; of all vectors themselves, centred, and residuals; then three arrays
+        # of a dense step, of a limited size, or at another time the inputs of a resampling and a block of the second stream that reads them
         d_sae = sae.d_sae // sae.ranks
-        arrays = 9 * width * d_sae + 3 * min(2**26, sae.batch * d_sae) + 3 * sae.batch * width + drawn
+        arrays = FLOAT * (9 * width * d_sae + 3 * sae.batch * width) + blocks
+        in_step = FLOAT * 3 * min(2**26, sae.batch * d_sae)
+        in_resampling = FLOAT * min(sae.resample_inputs, sae.vectors) * width + block if sae.resamplings else 0
         yield Job(f"sae/{name}", "sae", (f"activations/{config.site_of(name)}", *([f"sae/{sae.warm_start}"] if sae.warm_start else [])), items=0.0,
-                  terms=terms, flops=flops, memory=float(FLOAT * arrays + blocks), gpu=True, threads=config.compute.threads, ranks=sae.ranks)
+                  terms=terms, flops=flops, memory=float(arrays + max(in_step, in_resampling)), gpu=True, threads=config.compute.threads, ranks=sae.ranks)
 
 
 def _features(config: Config, courses: Sequence[Course]) -> Iterator[Job]:

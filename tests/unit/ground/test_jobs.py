@@ -24,13 +24,13 @@ def test_memory_grows_with_the_arrays_of_each_rank():
     asked = memory(1000, "sae/{model}/{id}", resolve({
         "run": "sized", "compute": {"device": "cpu"}, "models": {"A": {"d_mlp": 512}}, "activations": {"storage": "streamed", "per_context": 64, "block": 1024}, "corpus": {"max_bytes": 10**9},
         "sae": {"batch": 64, "vectors": 10**6, "resamplings": 0}, "dictionaries": {"A/1": {"d_sae": 2**16}, "A/shared": {"d_sae": 2**16, "ranks": 2},
-            "A/resampled": {"d_sae": 2**16, "resamplings": 4, "min_window": 1, "resample_inputs": 5000}},
+            "A/resampled": {"d_sae": 2**16, "resamplings": 4, "min_window": 1, "resample_inputs": 50_000}},
         "studies": {"main": "A/1", "twin": "A/1"}}))
     weights, products, vectors, block = 9 * 512 * 2**16, 3 * 64 * 2**16, 3 * 64 * 512, 2 * 512 * 1024
     assert asked(SimpleNamespace(model="A", id="1"), attempt=1) == 1000 + round((4 * (weights + products + vectors) + block) / 1e6)
     # each rank has a process, all vectors, and half of the rest
-    # beside them the inputs of a resampling, and the block of a second stream that reads them
-    assert asked(SimpleNamespace(model="A", id="resampled"), attempt=1) == 1000 + round((4 * (weights + products + vectors + 5000 * 512) + 2 * block) / 1e6)
+    # the inputs of a resampling, and the block of a second stream that reads them, are there when the products are not
+    assert asked(SimpleNamespace(model="A", id="resampled"), attempt=1) == 1000 + round((4 * (weights + vectors + 50_000 * 512) + 2 * block) / 1e6)
     assert asked(SimpleNamespace(model="A", id="shared"), attempt=2) == 2 * round(2 * (1000 + (4 * (weights / 2 + products / 2 + vectors) + block) / 1e6))
 
 

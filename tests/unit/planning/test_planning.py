@@ -200,6 +200,7 @@ def test_the_schedule_keeps_to_cores_threads_and_the_gpu() -> None:
 
 def test_a_dictionary_in_ranks(tiny: config.Config) -> None:
     """Each rank has a slice of the features, and on a CPU its process beside it; a GPU holds one rank."""
+    tiny = dataclasses.replace(tiny, dictionaries={"A/1": dataclasses.replace(tiny.dictionaries["A/1"], resamplings=0)})
     ranks = dataclasses.replace(tiny, dictionaries={"A/1": dataclasses.replace(tiny.dictionaries["A/1"], ranks=4)})
     one, four = (job(work.jobs(some, [COURSE]), "sae/A/1") for some in (tiny, ranks))
     assert four.ranks == 4 and four.terms == one.terms
