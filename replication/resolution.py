@@ -19,6 +19,7 @@ from replication.validation import ConfigError, build, checked, mapping, nearest
 
 ID = re.compile(r"[a-z0-9_-]+")
 MODEL_ID = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+REPLICATE = re.compile(r"-r[1-9]\d*$")
 TAKEN = ("text", "texts", "contexts", "vocabulary")  # pages and folders of the browser beside those of models
 SITE = re.compile(rf"({'|'.join(SITES)})(_\d+)?")
 MOST_SEED = 999  # of a run, a model or a dictionary: see `Settings.seed_of`
@@ -86,7 +87,7 @@ def _loaded(given: Mapping[str, Any], own: Mapping[str, Any], section: str, name
 
 def _warm(name: str, sae: Sae, dictionaries: Mapping[str, Sae]) -> Sae:
     """A replicate starts from the replicate of the same number, where there is one: `A/warm-r1` from `A_50/1-r1`."""
-    found = re.search(r"-r[1-9]\d*$", name)
+    found = REPLICATE.search(name)
     own = f"{sae.warm_start}{found[0]}" if found and sae.warm_start else ""
     return dataclasses.replace(sae, warm_start=own) if own in dictionaries else sae
 
@@ -133,11 +134,11 @@ def _check_models(config: Config) -> None:
             raise ConfigError(f"activations.per_context is {config.activations.per_context}, but a context of models.{name} has n_ctx {model.n_ctx} tokens")
     trained: dict[Model, str] = {}
     for name, model in config.models.items():
-        if not model.load and not model.shuffle_of:
-            first = trained.setdefault(dataclasses.replace(model, stream=0), name)  # the stream is of the dictionaries' vectors
-            if first != name:
-                raise ConfigError(f"models.{name} would be models.{first} once more: its settings and its seed, {model.seed}, are the same; "
-                                  "give it another seed")
+        if model.load or model.shuffle_of:
+            continue
+        first = trained.setdefault(dataclasses.replace(model, stream=0), name)  # the stream is of the dictionaries' vectors
+        if first != name and (REPLICATE.search(name) or REPLICATE.search(first)):  # which would count as two independent trainings
+            raise ConfigError(f"models.{name} would be models.{first} once more: its settings and its seed, {model.seed}, are the same; give it another seed")
     if len({model.n_ctx for model in config.models.values()}) > 1:
         raise ConfigError("models differ in n_ctx, but the run shares one set of evaluation contexts; give them the same")
     if config.activations.block % config.activations.per_context:

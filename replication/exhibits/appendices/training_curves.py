@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from replication.exhibits import style
 from replication.exhibits.study import Drawing, Study
 
-PANELS = {"loss": "loss", "l0": "L0: active features per token", "dead": "dead features (%)"}
+PANELS = {"loss": "loss", "l0": "L0: active features per token", "dead": "silent in the window (%)"}
 
 
 def draw(study: Study) -> Drawing:

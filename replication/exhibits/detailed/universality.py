@@ -37,6 +37,6 @@ def scatter(axes: Axes, study: Study, rows: pd.DataFrame, kind: str) -> None:
     about += [f"published {study.published[key]:.2f}"] if key in study.published else []
     said = "" if correlation is None else f": r = {correlation:.2f}" + (f" ({'; '.join(about)})" if about else "")
     axes.set(xlabel=label.format(feature), ylabel=label.format(match))
-    axes.set_title(f"{title}{said}", fontsize=7)
+    axes.set_title(f"{title}{said}", fontsize=6.5)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, handletextpad=0.2, columnspacing=1.0)
     style.grid(axes, "both")

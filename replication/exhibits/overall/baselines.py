@@ -24,7 +24,7 @@ COLUMNS = (("l0", "L0", 1, "{:.1f}"), ("explained", "variance\nexplained", 100, 
 def draw(study: Study) -> Drawing:
     """Left: shares recovered with intervals and the figures beside them; right: how far the dictionary is ahead."""
     data = study.data.set_index("method").loc[[name for name in METHODS if name in set(study.data["method"])]]
-    figure = style.figure(0.95 + 0.29 * len(data))
+    figure = style.figure(0.95 + 0.37 * len(data))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2.1, 1])
     y = {name: len(data) - 1 - place for place, name in enumerate(data.index)}
     shares(left, data, y)
@@ -32,7 +32,8 @@ def draw(study: Study) -> Drawing:
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     tokens, contexts = (style.count(data[key].iloc[0]) for key in ("tokens", "contexts"))
     note = f"n = {tokens} predicted tokens in {contexts} contexts on which nothing was fitted; bars are 95% intervals"
-    return Drawing(figure, note, {"tokens": tokens, "contexts": contexts, "dictionary": str(data["dictionary"].iloc[0])})
+    facts = {"tokens": tokens, "contexts": contexts, "dictionary": str(data["dictionary"].iloc[0]), "l0_topk": f"{data.loc['topk', 'l0']:.1f}"}
+    return Drawing(figure, note, facts)
 
 
 def shares(axes: Axes, data: pd.DataFrame, y: dict[str, int]) -> None:

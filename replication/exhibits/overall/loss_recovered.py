@@ -77,8 +77,8 @@ def shares(axes: Axes, study: Study, data: pd.DataFrame, means: pd.DataFrame) ->
     lowest = float(np.nanmin([*shown.ravel(), study.published.get("recovered_A_1", 1.0)]))
     axes.set_xlim(max(100 * lowest - 8, -20) if lowest > 0 else 100 * max(lowest, -0.5) - 5, 102)
     for name in y:
-        if study.get(f"recovered_{name.replace('/', '_')}") is None:
-            axes.text(0.03, y[name], "not defined: the ablation does no harm", fontsize=6.5, color=style.GREY, va="center", zorder=5,
+        if lacking := [label for key, (label, *_) in SHARES.items() if study.get(f"{key}_{name.replace('/', '_')}") is None]:
+            axes.text(0.03, y[name], f"not defined of {' and '.join(lacking)}: it does no harm", fontsize=6.5, color=style.GREY, va="center", zorder=5,
                       transform=axes.get_yaxis_transform(), bbox=style.BEHIND)
         elif 100 * (value := study.get(f"recovered_{name.replace('/', '_')}") or 0.0) > axes.get_xlim()[1]:
             axes.text(0.98, y[name], f"{100 * value:.0f}% of zeroing \u25b8", fontsize=6.5, color=style.DARK, ha="right", va="center",

@@ -91,7 +91,7 @@ def sizes(axes: Axes, study: Study, counts: pd.DataFrame) -> None:
         axes.plot(*zip(*known, strict=True), "D", markerfacecolor="none", color=style.DARK, markersize=6,
                   label="published, larger dictionaries")
     for group, row in means.iterrows():
-        axes.annotate(str(group), (row["d_sae"], row["count"]), xytext=(5, -4), textcoords="offset points", fontsize=6.5, va="top")
+        axes.annotate(str(group), (row["d_sae"], row["count"]), xytext=(5, 4), textcoords="offset points", fontsize=6.5, va="bottom")
     reach = counts["d_sae"].min() / 1.6, counts["d_sae"].max() * 2.2
     top = max([1.0, counts["count"].max(), *(value for _, value in known)])
     axes.set(xscale="log", xlim=reach, ylim=(-0.1 * top - 0.2, 1.7 * top), xlabel="features in the dictionary", ylabel="base64 features")

@@ -90,10 +90,11 @@ def one_row(axes: Axes, rows: pd.DataFrame, columns: list[str], y: int, line: An
         of = rows[rows["group"] == name] if name != CHANCE else rows
         value = of["score"].mean() if name != CHANCE else of["chance"].max()
         found = name != CHANCE and not str(name).endswith("/neurons") and (of["found"] > 0).any()
-        shade = 0.8 * float(np.clip(value, 0, 1))
+        shade = 0.8 * float(np.clip(np.nan_to_num(value), 0, 1))
         colour = tuple(1 - shade * (1 - np.array(to_rgb(style.ORANGE))))
         axes.add_patch(Rectangle(*box, **{**(FOUND if found else NOT_FOUND), "facecolor": "white" if name == CHANCE else colour}))
-        axes.text(x + 0.5, y + 0.5, f"{value:.2f}", ha="center", va="center", fontsize=6.5, fontweight="bold" if found else "normal")
+        axes.text(x + 0.5, y + 0.5, f"{value:.2f}" if np.isfinite(value) else "silent", ha="center", va="center", fontsize=6.5,
+                  fontweight="bold" if found else "normal")
 
 
 def share_of(value: float) -> str:

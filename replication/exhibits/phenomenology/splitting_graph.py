@@ -33,6 +33,8 @@ def draw(study: Study) -> Drawing:
     nodes, edges = (data[data["row"] == kind].dropna(axis=1, how="all") for kind in ("node", "edge"))
     if nodes.empty:
         return lacking(str(data["name"].iloc[0]))
+    edges = edges[edges["cosine"] > 0]
+    nodes = nodes[nodes["name"].isin([*edges["name"], *edges["target"]]) | (nodes["layer"] == 0)]
     rows = int(nodes["layer"].value_counts().max())
     height = max(3.2, ROW * rows + 0.40) + LOWEST
     figure = style.canvas(Figure(figsize=(style.WIDTH, height)))
@@ -76,7 +78,7 @@ def layered(axes: Axes, nodes: pd.DataFrame, edges: pd.DataFrame, height: float)
         name = str(layer["name"].iloc[0]).rpartition("/")[0]
         axes.text(left[depth] + BOX / 2, height - 0.15, name, fontsize=9, fontweight="bold", ha="center", va="center")
     column = {name: depth for depth, layer in enumerate(layers) for name in layer["name"]}
-    for edge in edges[edges["cosine"] > 0].to_dict("records"):
+    for edge in edges.to_dict("records"):
         start = left[column[edge["name"]]] + BOX + 0.03, places[edge["name"]]
         end = left[column[edge["target"]]] - 0.03, places[edge["target"]]
         middle = (start[0] + end[0]) / 2

@@ -125,7 +125,7 @@ def sizes(axes: Axes, pairs: pd.DataFrame) -> None:
     axes.imshow(table, cmap="Oranges", vmin=0.2, vmax=1.0, aspect="auto")
     for place in zip(*np.nonzero(np.isnan(table)), strict=True):
         axes.text(place[1], place[0], "one seed", ha="center", va="center", fontsize=6.3, color=style.GREY)
-    size = pairs.groupby("left")["d_left"].first()
+    size = pairs.groupby("left")["count"].first()
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), [f"{name}\n{style.count(size[name])}" for name in names])
     axes.tick_params(length=0)

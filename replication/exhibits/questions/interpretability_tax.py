@@ -41,7 +41,8 @@ def draw(study: Study) -> Drawing:
     handles = [style.handle(**FUNCTIONS[function][2], markersize=4.2, label=FUNCTIONS[function][0]) for function in shown]
     figure.legend(handles=[*handles, style.handle(**MODEL, color=style.DARK, label="a model")], loc="outside upper center", ncols=5)
     fewest = models.groupby("function", sort=False)["model"].nunique().min()
-    facts = {"functions": ", ".join(FUNCTIONS[function][0] for function in shown), "tokens": style.count(models["tokens"].min()),
+    functions = ", ".join(FUNCTIONS[function][0] for function in shown) + (", alone in this run" if len(shown) == 1 else "")
+    facts = {"functions": functions, "tokens": style.count(models["tokens"].min()),
              "explainer": scores.NAMES.get(str(study.data["headline"].iloc[0]), "headline"), "models": str(fewest)}
     measured = int(study.get("share_relu", "n") or 0)
     facts |= {"measured": style.count(measured)} if measured else {}

@@ -85,7 +85,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
         table, numbers[case.context] = measured(sample, settings, f"ablation.{case.context}")
         rows[case.context] = pd.concat([table, texts(sample, strings)], ignore_index=True).assign(feature=f"{main}/{case.feature}")
         few = f"fewer than {FEWEST} tokens of a kind, or {FEWEST_TEXTS} texts that hold them, among the {len(sample.predicting)} that follow the feature"
-        missing[case.context] = {key: few + (", or no hurt at the top" if key.endswith("_to_top") else "") for key in KEYS}
+        missing[case.context] = {key: few + (", or no hurt at the top that is measurably above zero" if key.endswith("_to_top") else "") for key in KEYS}
     write(out=out, study="ablation", rows=rows, numbers=numbers, keys=KEYS, absent=absent, missing=missing, settings=settings,
           reader=reader, stopwatch=stopwatch)
 
@@ -107,8 +107,11 @@ def measured(sample: Sample, settings: Settings, what: str) -> tuple[pd.DataFram
     shared, (top_itself, middle_itself) = columns[:, PUNCTUATION][:, 0], columns[:, MIDDLE_TOKENS][:, [0, 2]].T
     behind = {"context_hurt": (on, off), "effect_growth": (on + off,), "shared_punctuation_helped": (shared,), "middle_to_top": (top_itself, middle_itself),
               "next_to_top": (top, middle), "mean_hurt": (on + off,)}
+    divisor = {"middle_to_top": found[-1], "next_to_top": found[len(KEYS) + TOP]}  # a ratio means something where this is measurably above zero
     numbers = {}
     for key, item in zip(KEYS, found[: len(KEYS)], strict=True):
+        if key in divisor and not (divisor[key].low or 0.0) > 0:
+            continue
         n, texts = (min(int(count) for count in counts) for counts in zip(*((kind.sum(), (kind > 0).sum()) for kind in behind[key]), strict=True))
         if n >= FEWEST and texts >= FEWEST_TEXTS:
             numbers[key] = number(item, unit=UNITS.get(key, "nats"), n=n, over="next tokens" + (" of the smaller group" if len(behind[key]) > 1 else ""))
@@ -142,7 +145,8 @@ def sums(sample: Sample) -> Floats:
 
 
 def statistics(sums: Floats) -> Floats:
-    """The numbers in the order of KEYS, then mean hurt by interval of all, the context's and other next tokens; from sums [..., column].
+    """The numbers in the order of KEYS, then mean hurt by interval of all, the context's and other next tokens, then of the tokens themselves in the top
+    interval; from sums [..., column].
 
     `middle_to_top` compares the hurt of the very tokens on which the feature fires in the two intervals (the middle ones of the
     texts), `next_to_top` that of the tokens after them.
@@ -153,10 +157,10 @@ def statistics(sums: Floats) -> Floats:
     slope = ratio(ah - ratio(a * hurt, n), aa - ratio(a * a, n))
     shared, shared_hurt = np.moveaxis(sums[..., PUNCTUATION], -1, 0)
     top, top_hurt, middle, middle_hurt = np.moveaxis(sums[..., MIDDLE_TOKENS], -1, 0)
-    every = ratio(hurt_on + hurt_off, on + off)
+    every, top_itself = ratio(hurt_on + hurt_off, on + off), ratio(top_hurt, top)
     numbers = [ratio(hurt_on.sum(-1), on.sum(-1)) - ratio(hurt_off.sum(-1), off.sum(-1)), slope, -ratio(shared_hurt, shared),
-               ratio(ratio(middle_hurt, middle), ratio(top_hurt, top)), ratio(every[..., MIDDLE], every[..., TOP]), ratio(hurt, n)]
-    return np.concatenate([np.stack(numbers, axis=-1), every, ratio(hurt_on, on), ratio(hurt_off, off)], axis=-1)
+               ratio(ratio(middle_hurt, middle), top_itself), ratio(every[..., MIDDLE], every[..., TOP]), ratio(hurt, n)]
+    return np.concatenate([np.stack(numbers, axis=-1), every, ratio(hurt_on, on), ratio(hurt_off, off), top_itself[..., None]], axis=-1)
 
 
 def texts(sample: Sample, strings: list[str]) -> pd.DataFrame:

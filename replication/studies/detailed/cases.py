@@ -18,7 +18,7 @@ from replication.provenance import Stopwatch
 from replication.studies.tables import Number, Reader
 from replication.studies.tables import write as write_study
 
-FEWEST, FEWEST_TEXTS = 50, 5  # tokens of a context on each half, and texts that hold them: a feature found on one text is a feature of that text
+FEWEST, FEWEST_TEXTS = 100, 5  # tokens of a context on each half, and texts that hold them: a feature found on one text is a feature of that text
 
 
 @dataclass(frozen=True)

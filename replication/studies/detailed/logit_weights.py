@@ -63,7 +63,7 @@ def headline(context: str, on: NDArray[np.bool_], weights: NDArray[np.float32], 
     count = int(on.sum())
     order = np.argsort(-weights, kind="stable")
     top = [strings[place] for place in order[:TOP]]
-    numbers = {"top_context_share": Number(float(on[order[:TOP]].mean()), "share of top 10 tokens", TOP, "tokens")}
+    numbers = {"top_context_share": Number(float(on[order[:TOP]].mean()), "share of top 10 tokens", TOP, "tokens")} if count else {}
     if FEWEST <= count < len(on):
         own, rest = (arm_of(mean, [weights[some].astype(np.float64)], settings, f"logit_weights.{context}.{name}") for name, some in (("on", on), ("off", ~on)))
         numbers["context_minus_rest"] = number(estimate(own, rest), unit="logits", n=count, over="context tokens")
@@ -81,7 +81,7 @@ def headline(context: str, on: NDArray[np.bool_], weights: NDArray[np.float32], 
 def unmeasured(context: str, count: int) -> dict[str, str]:
     """Why a number is lacking."""
     few = f"{count} of the vocabulary's tokens are the context's own"
-    return {"context_minus_rest": f"{few}, fewer than {FEWEST}", "second_mode": f"{few}, fewer than {FEWEST_MODES}",
+    return {"top_context_share": few, "context_minus_rest": f"{few}, fewer than {FEWEST}", "second_mode": f"{few}, fewer than {FEWEST_MODES}",
             "lead_bytes_in_top": "the vocabulary has none of these bytes as a token that is not rare" if context in LEAD_BYTES
             else "the paper names no first bytes for this context", "top_nucleotide_share": "asked of the DNA feature only"}
 

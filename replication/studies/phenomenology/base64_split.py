@@ -49,7 +49,7 @@ def compute(*, settings: Settings, layout: Layout, out: Path, progress: Progress
     parts = [pd.DataFrame([{"row": "dictionary", "dictionary": name, "group": base(name, saes), "d_sae": saes[name].d_sae,
                             "count": len(family.features)} for name, family in families.items()])]
     numbers = {"base64_share": Number(float(text.base64.mean()), "share of tokens", len(text.base64), "evaluation tokens"),
-               "base64_texts": Number(int(text.texts.sum()), "texts", len(text.texts), "evaluation texts")}
+               "base64_texts": Number(len(np.unique(text.sources[text.texts])), "texts", len(np.unique(text.sources)), "evaluation texts")}
     missing = absent(families, main, settings)
     for name in (name for name in families if name == base(name, saes)):
         parts.append(tables[name].assign(row="feature", dictionary=name, group=name, d_sae=saes[name].d_sae))

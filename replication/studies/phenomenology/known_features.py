@@ -93,14 +93,15 @@ def scored(matrix: EvaluationMatrix, labels: NDArray[np.bool_]) -> list[Score]:
     """The score of each thing; `labels` [context, n_ctx, thing]."""
     things = labels.shape[2]
     moved = np.concatenate([labels, *(np.roll(labels, shift, axis=0) for shift in SHIFTS)], axis=2)
-    found = np.nan_to_num(correlations(matrix, moved.reshape(-1, moved.shape[2])), nan=-1.0)
+    measured = correlations(matrix, moved.reshape(-1, moved.shape[2]))  # none where a feature is silent on a half
+    found = np.nan_to_num(measured, nan=-1.0)
     chance = found[1, :, things:].max(0).reshape(len(SHIFTS), things).max(0)
     scores = []
     for thing in range(things):
         chosen, reported = found[:, :, thing]
         best = int(chosen.argmax())
         good = np.flatnonzero((chosen >= FOUND) & (reported >= FOUND) & (reported > chance[thing]))
-        scores.append(Score(best, float(chosen[best]), float(reported[best]), float(chance[thing]), tuple(good.tolist())))
+        scores.append(Score(best, float(chosen[best]), float(measured[1, best, thing]), float(chance[thing]), tuple(good.tolist())))
     return scores
 
 
@@ -119,7 +120,8 @@ def counted(scores: dict[str, dict[str, Score]], settings: Settings) -> dict[str
             of = [scores[name][known] for name in members]
             found, best = (estimate(exact(values)) for values in ([len(one.found) for one in of], [one.reported for one in of]))
             numbers[key_of(known, group)] = number(found, unit="features", n=size, over="features")
-            numbers[key_of(f"{known}_score", group)] = number(best, unit="correlation", n=size, over="features")
+            if np.isfinite(best.value):
+                numbers[key_of(f"{known}_score", group)] = number(best, unit="correlation", n=size, over="features")
     return numbers
 
 

@@ -92,6 +92,7 @@ def test_the_projects_own_configs_are_right_and_named_after_their_file(path):
     ({"models": {"A": {"n_layers": 2}, "B": {}}, "dictionaries": {"A/1": {"d_sae": 512, "site": "mlp_act_0"}, "B/1": {"d_sae": 512}}},
      "studies.main names A/1, whose site is mlp_act_0, but ablation is exact only for mlp_act, mlp_out, resid_post of the last layer; name a dictionary"),
     ({"model": 3}, "model must be a mapping of settings, but is 3"),
+    ({"models__A": {"replicates": 2}}, "models.B would be models.A-r1 once more: its settings and its seed, 1, are the same; give it another seed"),
     ({"models__A": {"tokens": 0}}, "models.A.tokens is 0, but a model that is trained sees some"),
     ({"sae__vectors": 0}, "dictionaries.A/0.vectors is 0, less than one batch of 2048"),
     ({"models__G": {"load": "gelu-1l", "lr": 0.1}}, "models.G.lr means nothing, because models.G is loaded, not trained; it can have load, d_model, d_mlp"),

@@ -9,7 +9,7 @@ from replication.studies import STUDIES
 from replication.studies.detailed.cases import FEWEST, FEWEST_TEXTS, cases
 from tests.planted import raw
 
-N_CTX = 10
+N_CTX = 20
 
 
 class Stub:
@@ -48,10 +48,10 @@ def test_a_context_of_enough_texts_on_both_halves_is_examined(settings):
 
 
 @pytest.mark.parametrize(("on", "sources", "seen"), [
-    ([N_CTX, N_CTX - 1] + [N_CTX] * 8, None, "50 tokens of 5 texts and 49 tokens of 5 texts"),  # even contexts are half 0
-    ([N_CTX] * 12, [0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 10, 1], "60 tokens of 6 texts and 60 tokens of 4 texts"),
+    ([N_CTX, N_CTX - 1] + [N_CTX] * 8, None, "100 tokens of 5 texts and 99 tokens of 5 texts"),  # even contexts are half 0
+    ([N_CTX] * 12, [0, 1, 2, 3, 4, 5, 6, 7, 8, 1, 10, 1], "120 tokens of 6 texts and 120 tokens of 4 texts"),
 ])
 def test_too_few_tokens_or_texts_on_a_half_are_told(settings, on, sources, seen):
     present, absent = cases(Stub(on, sources), settings)
     assert not present
-    assert absent == {"dna": f"the text holds too little DNA: {seen} on the halves of {10 * len(on)} evaluation tokens"}
+    assert absent == {"dna": f"the text holds too little DNA: {seen} on the halves of {N_CTX * len(on)} evaluation tokens"}

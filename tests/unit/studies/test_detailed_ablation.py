@@ -18,14 +18,14 @@ def settings():
 
 @pytest.fixture
 def sample():
-    """Tokens of the context lose 0.1 f, punctuation gains 0.05 f, the rest loses nothing, but for a little noise."""
+    """Tokens of the context lose 0.1 f, punctuation gains 0.05 f, the rest loses nothing, but for a little noise; the strongest tokens lose 0.5 themselves."""
     rng = np.random.default_rng(0)
     size = CONTEXTS * N_CTX
     activation = np.where(rng.random(size) < 0.5, rng.uniform(0, 11, size), 0).astype(np.float32)
     activation[13] = 11
     on, punctuation = rng.random(size) < 0.4, rng.random(size) < 0.3
     before = np.concatenate([[0], activation[:-1]]) * (np.arange(size) % N_CTX > 0)
-    effect = before * np.where(on, -0.1, np.where(punctuation, 0.05, 0)) + 1e-3 * rng.normal(size=size) * (before > 0)
+    effect = before * np.where(on, -0.1, np.where(punctuation, 0.05, 0)) + 1e-3 * rng.normal(size=size) * (before > 0) - 0.5 * (activation > 10)
     return Sample(rng.integers(5, size=(CONTEXTS, N_CTX)).astype(np.int32), np.arange(CONTEXTS), activation, effect.astype(np.float32), on, punctuation)
 
 
@@ -108,3 +108,9 @@ def test_rows_of_text_hold_effects_on_the_tokens_themselves(sample):
 def test_punctuation_is_told_by_its_category():
     assert [is_punctuation(token) for token in (",", " .", '"', "،", "a.", " ", "", "+", "...")] == [
         True, True, True, True, False, False, False, False, True]
+
+
+def test_a_ratio_to_what_may_be_nothing_gives_no_number(sample, settings):
+    noise = np.random.default_rng(2).normal(size=len(sample.effect)).astype(np.float32)
+    _, numbers = measured(Sample(sample.tokens, sample.sources, sample.activation, noise, sample.on, sample.punctuation), settings, "test")
+    assert set(KEYS) - set(numbers) == {"middle_to_top", "next_to_top"}

@@ -135,7 +135,7 @@ class Planted:
 
 
 def test_specificity_is_the_share_of_fired_tokens_inside_the_context_on_the_odd_texts():
-    on = np.zeros((10, 20), bool)
+    on = np.zeros((20, 20), bool)
     on[:, :10] = True
     sharp, blunt = on.copy(), on.copy()
     blunt[1::2, 10:15] = True  # five tokens of each odd text outside
