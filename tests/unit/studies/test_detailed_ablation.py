@@ -111,6 +111,6 @@ def test_punctuation_is_told_by_its_category():
 
 
 def test_a_ratio_to_what_may_be_nothing_gives_no_number(sample, settings):
-    noise = np.random.default_rng(2).normal(size=len(sample.effect)).astype(np.float32)
-    _, numbers = measured(Sample(sample.tokens, sample.sources, sample.activation, noise, sample.on, sample.punctuation), settings, "test")
+    gains = np.random.default_rng(2).normal(0.5, 1, size=len(sample.effect)).astype(np.float32)
+    _, numbers = measured(Sample(sample.tokens, sample.sources, sample.activation, gains, sample.on, sample.punctuation), settings, "test")
     assert set(KEYS) - set(numbers) == {"middle_to_top", "next_to_top"}
