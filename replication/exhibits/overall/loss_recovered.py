@@ -78,7 +78,7 @@ def shares(axes: Axes, study: Study, data: pd.DataFrame, means: pd.DataFrame) ->
     axes.set_xlim(max(100 * lowest - 8, -20) if lowest > 0 else 100 * max(lowest, -0.5) - 5, 102)
     for name in y:
         if lacking := [label for key, (label, *_) in SHARES.items() if study.get(f"{key}_{name.replace('/', '_')}") is None]:
-            axes.text(0.03, y[name], f"not defined of {' and '.join(lacking)}: it does no harm", fontsize=6.5, color=style.GREY, va="center", zorder=5,
+            axes.text(0.03, y[name] - 0.32, f"not defined of {' and '.join(lacking)}: it does no harm", fontsize=6.5, color=style.GREY, va="center", zorder=5,
                       transform=axes.get_yaxis_transform(), bbox=style.BEHIND)
         elif 100 * (value := study.get(f"recovered_{name.replace('/', '_')}") or 0.0) > axes.get_xlim()[1]:
             axes.text(0.98, y[name], f"{100 * value:.0f}% of zeroing \u25b8", fontsize=6.5, color=style.DARK, ha="right", va="center",
@@ -86,7 +86,7 @@ def shares(axes: Axes, study: Study, data: pd.DataFrame, means: pd.DataFrame) ->
     l0 = f",\nL0 {study.published['l0_A_1']:.1f}" if "l0_A_1" in study.published else ""
     for key, label in (("recovered_A_1", f"A/1 as\npublished{l0}"), ("recovered_A_5", "A/5")):
         if key in study.published:
-            style.rule(axes, 100 * study.published[key], label, y=0.18)
+            style.rule(axes, 100 * study.published[key], label, y=0.3)
     axes.set_xlabel("loss recovered (%)")
     axes.tick_params(axis="y", length=0)
     style.grid(axes, "x")
